@@ -1,0 +1,111 @@
+import { z } from 'zod';
+
+/** Everything that can happen to a token. Closed: the database refuses any other. */
+export const AUTH_EVENT_TYPES = [
+  'connect_started',
+  'connect_completed',
+  'connect_failed',
+  'refresh_succeeded',
+  'refresh_failed_transient',
+  'refresh_failed_misconfigured',
+  'refresh_failed_revoked',
+  'refresh_rotation_persistence_failed',
+  'rotation_recovered',
+  'token_deleted_revoked',
+  'token_deleted_admin',
+  'token_revoked_upstream',
+] as const;
+
+export type AuthEventType = (typeof AUTH_EVENT_TYPES)[number];
+
+/** Who decided that a token is dead: the identity provider, the platform by its own reading, or a person. */
+export const DECIDERS = ['idp', 'platform', 'person'] as const;
+export type Decider = (typeof DECIDERS)[number];
+
+export const REVOCATION_REASONS = [
+  'invalid_grant',
+  'no_refresh_token',
+  'refresh_expired',
+  'rotation_outcome_lost',
+  'disconnected',
+  'destination_changed',
+  'connection_deleted',
+] as const;
+export type RevocationReason = (typeof REVOCATION_REASONS)[number];
+
+/** The sorts of failure that are not an answer of the token endpoint, as the history names them. */
+export const ERROR_CLASSES = [
+  'dns',
+  'connect',
+  'tls',
+  'egress_refused',
+  'rate_limited',
+  'unavailable',
+  'timeout',
+  'reset',
+  'unreadable',
+  'ambiguous',
+  'server_error',
+  'structured',
+] as const;
+export type ErrorClass = (typeof ERROR_CLASSES)[number];
+
+const timestamp = z.iso.datetime().nullable();
+
+/** Closed, too: a key that is not here cannot be written, so no token or foreign text slips in by way of `detail`. */
+export const authEventDetailSchema = z.strictObject({
+  return_url: z.string().optional(),
+  scope: z.string().nullable().optional(),
+  expires_at: timestamp.optional(),
+  refresh_expires_at: timestamp.optional(),
+  has_refresh_token: z.boolean().optional(),
+  before_expires_at: timestamp.optional(),
+  before_refresh_expires_at: timestamp.optional(),
+  after_expires_at: timestamp.optional(),
+  after_refresh_expires_at: timestamp.optional(),
+  rotated_refresh: z.boolean().optional(),
+  duration_ms: z.number().optional(),
+  /** The RFC 6749 `error` code, cut to its charset and 64 characters; never the description. */
+  idp_error_code: z.string().optional(),
+  http_status: z.number().int().optional(),
+  error_class: z.enum(ERROR_CLASSES).optional(),
+  ambiguous: z.boolean().optional(),
+  reason: z.string().optional(),
+  generation: z.string().optional(),
+  decided_by: z.enum(DECIDERS).optional(),
+  attempt_id: z.string().optional(),
+  refresh_token_fingerprint: z.string().nullable().optional(),
+  before_refresh_token_fingerprint: z.string().nullable().optional(),
+  step: z.string().optional(),
+  retry_at: timestamp.optional(),
+});
+export type AuthEventDetail = z.infer<typeof authEventDetailSchema>;
+
+/** An event before it has an id and a place in the history. */
+export type NewAuthEvent = {
+  event_type: AuthEventType;
+  actor: string;
+  idp_host: string | null;
+  detail: AuthEventDetail;
+};
+
+export type AuthEvent = NewAuthEvent & {
+  id: string;
+  /** Tie-breaker: events of one millisecond keep their order. */
+  sequence: string;
+  occurred_at: string;
+  connection_kind: string;
+  connection_name: string;
+};
+
+const ERROR_CODE = /[^\x20-\x21\x23-\x5B\x5D-\x7E]/g;
+
+/**
+ * The `error` code of an answer as it may be stored: RFC 6749 §5.2 characters only, at most 64. A code that reads like
+ * a sentence or a token (no code of any known provider is longer or holds a space) becomes `unrecognised`.
+ * @see https://www.rfc-editor.org/rfc/rfc6749#section-5.2
+ */
+export function safeErrorCode(error: string): string {
+  const code = error.replace(ERROR_CODE, '');
+  return /^[A-Za-z0-9_.:-]{1,64}$/.test(code) ? code : 'unrecognised';
+}

@@ -1,0 +1,181 @@
+import type { Decider, RevocationReason } from './auth-event.ts';
+import type { ConnectionConfig } from './connection.ts';
+import type { Credential, CredentialState } from './credential.ts';
+import { idpHostOf } from './credential.ts';
+import { parseDuration } from './duration.ts';
+import type { FieldIssue } from './errors.ts';
+import { type Instant, isExpired } from './token-set.ts';
+
+export const HEALTHS = [
+  'ok',
+  'refresh_failing',
+  'client_misconfigured',
+  'access_token_expired',
+  'configuration_invalid',
+] as const;
+export type Health = (typeof HEALTHS)[number];
+
+/** Until when this connection lives without a person, as far as is known. */
+export type Forecast = {
+  /** null: no end is known. */
+  lives_until: string | null;
+  reason: 'refreshed_automatically' | 'no_refresh_token' | 'never_expires' | 'not_connected';
+  sentence: string;
+};
+
+/** The status of an OAuth connection as the admin API tells it. Instants are RFC 3339. */
+export type OAuthStatus = {
+  configured: boolean;
+  state: CredentialState;
+  health: Health;
+  /** One sentence: what is the case, and what to do next. */
+  summary: string;
+  needs_reauth: boolean;
+  token_acquired: boolean;
+  expires_at: string | null;
+  last_refreshed_at: string | null;
+  has_refresh_token: boolean;
+  refresh_expires_at: string | null;
+  last_error: string | null;
+  failing_since: string | null;
+  token_url: string | null;
+  idp_host: string | null;
+  scope: string | null;
+  authenticated_by: string | null;
+  authenticated_at: string | null;
+  next_refresh_at: string | null;
+  next_refresh_reason: string | null;
+  generation: string;
+  forecast: Forecast;
+  last_revocation: {
+    occurred_at: string;
+    reason: RevocationReason;
+    idp_host: string | null;
+    decided_by: Decider;
+  } | null;
+};
+
+export function isoOrNull(instant: Instant | null | undefined): string | null {
+  return instant === null || instant === undefined ? null : new Date(instant).toISOString();
+}
+
+function healthOf(credential: Credential, issues: readonly FieldIssue[], now: Instant): Health {
+  if (issues.length > 0) return 'configuration_invalid';
+  if (credential.failure?.type === 'misconfigured') return 'client_misconfigured';
+  if (credential.state === 'connected' && credential.token && isExpired(credential.token, now)) {
+    return 'access_token_expired';
+  }
+  if (credential.failure || credential.ambiguous) return 'refresh_failing';
+  return 'ok';
+}
+
+const REVOKED_SENTENCE: Record<RevocationReason, (host: string) => string> = {
+  invalid_grant: (host) => `${host} rejected the refresh token (invalid_grant): the grant was revoked or has ended.`,
+  refresh_expired: (host) => `${host} rejected the refresh token after its known lifetime had run out.`,
+  rotation_outcome_lost: (host) =>
+    `A refresh at ${host} may have succeeded, but its answer never reached this server, and the old token is now refused.`,
+  no_refresh_token: (host) => `The access token ended and ${host} never gave a refresh token, so it cannot be renewed.`,
+  disconnected: () => 'An operator disconnected this connection.',
+  destination_changed: () => 'The token was dropped because an operator changed where it would be sent.',
+  connection_deleted: () => 'An operator deleted this connection.',
+};
+
+function failureSentence(credential: Credential, host: string): string {
+  const { failure } = credential;
+  const since = isoOrNull(failure?.since ?? null);
+  const what = failure?.idp_error_code ?? failure?.error_class ?? 'ambiguous';
+  return `Refreshing at ${host} has not succeeded since ${since ?? 'the last attempt'} (${what}).`;
+}
+
+function summaryOf(credential: Credential, health: Health, issues: readonly FieldIssue[]): string {
+  const host = idpHostOf(credential.binding) ?? 'the identity provider';
+  if (health === 'configuration_invalid') {
+    const first = issues[0];
+    return `The stored configuration is not valid: ${first?.path ?? '?'} ${first?.message ?? ''}. Correct it and save.`;
+  }
+  if (credential.state === 'never_connected') return 'No token has been acquired yet. Connect it in a browser.';
+  if (credential.state === 'revoked') {
+    const { revocation } = credential;
+    return `${revocation ? REVOKED_SENTENCE[revocation.reason](host) : 'The token is gone.'} Reconnect it in a browser.`;
+  }
+  if (health === 'client_misconfigured') {
+    const code = credential.failure?.idp_error_code ?? 'invalid_client';
+    return `${host} refuses this client (${code}). The token is kept: correct the client id, secret or scope; no new consent is needed.`;
+  }
+  if (health === 'refresh_failing') {
+    return `${failureSentence(credential, host)} The token is kept and retried automatically; nothing to do yet.`;
+  }
+  if (health === 'access_token_expired') {
+    return credential.failure
+      ? `The access token has expired. ${failureSentence(credential, host)} Retried automatically; check that ${host} can be reached.`
+      : `The access token has expired and is being refreshed.`;
+  }
+  return credential.token?.has_refresh_token === false && credential.token.expires_at !== null
+    ? 'Connected, but without a refresh token: it ends with the access token. Reconnect before then.'
+    : 'Connected. Tokens are refreshed in the background.';
+}
+
+function forecastOf(credential: Credential, config: ConnectionConfig | null): Forecast {
+  const { token } = credential;
+  if (credential.state !== 'connected' || !token) {
+    return { lives_until: null, reason: 'not_connected', sentence: 'Not connected.' };
+  }
+  if (!token.has_refresh_token) {
+    return token.expires_at === null
+      ? { lives_until: null, reason: 'never_expires', sentence: 'The token names no end and needs no refresh.' }
+      : {
+          lives_until: isoOrNull(token.expires_at),
+          reason: 'no_refresh_token',
+          sentence: 'Without a refresh token this connection ends with its access token.',
+        };
+  }
+  const configured = parseDuration(config?.oauth2_refresh_max_lifetime ?? '');
+  const known = token.refresh_expires_at !== null || configured !== undefined;
+  return {
+    lives_until: null,
+    reason: 'refreshed_automatically',
+    sentence: known
+      ? 'Refreshed before its refresh token ends, for as long as the identity provider honours it.'
+      : 'The identity provider does not disclose how long the refresh token lives; set oauth2_refresh_max_lifetime if it has a limit.',
+  };
+}
+
+/** What is true of one OAuth connection now, from its row alone. */
+export function oauthStatus(
+  credential: Credential,
+  config: ConnectionConfig | null,
+  issues: readonly FieldIssue[],
+  now: Instant,
+): OAuthStatus {
+  const { token, revocation, binding, failure } = credential;
+  const health = healthOf(credential, issues, now);
+  return {
+    configured: issues.length === 0,
+    state: credential.state,
+    health,
+    summary: summaryOf(credential, health, issues),
+    needs_reauth: credential.state !== 'connected',
+    token_acquired: credential.state === 'connected',
+    expires_at: isoOrNull(token?.expires_at),
+    last_refreshed_at: isoOrNull(token?.last_refreshed_at),
+    has_refresh_token: token?.has_refresh_token ?? false,
+    refresh_expires_at: isoOrNull(token?.refresh_expires_at),
+    last_error: failure ? (failure.idp_error_code ?? failure.error_class) : null,
+    failing_since: isoOrNull(failure?.since),
+    token_url: binding?.token_endpoint ?? config?.oauth2_token_url ?? null,
+    idp_host: idpHostOf(binding),
+    scope: token?.scope ?? null,
+    authenticated_by: token?.authenticated_by ?? null,
+    authenticated_at: isoOrNull(token?.authenticated_at),
+    next_refresh_at: isoOrNull(credential.next_refresh_at),
+    next_refresh_reason: credential.next_refresh_reason,
+    generation: credential.generation.toString(),
+    forecast: forecastOf(credential, config),
+    last_revocation: revocation && {
+      occurred_at: new Date(revocation.occurred_at).toISOString(),
+      reason: revocation.reason,
+      idp_host: revocation.idp_host,
+      decided_by: revocation.decided_by,
+    },
+  };
+}

@@ -1,0 +1,152 @@
+import type { Decider, ErrorClass, NewAuthEvent, RevocationReason } from './auth-event.ts';
+import type { ConnectionKey, TokenEndpointAuthMethod } from './connection.ts';
+import type { Secret } from './redact.ts';
+import type { Instant, TokenFacts, TokenSet } from './token-set.ts';
+
+/** The three states of the card: facts on the row, not guesses from events. */
+export const CREDENTIAL_STATES = ['never_connected', 'connected', 'revoked'] as const;
+export type CredentialState = (typeof CREDENTIAL_STATES)[number];
+
+/** Which client of which authorization server the tokens belong to. Fixed at the consent; refreshing never guesses. */
+export type ClientBinding = {
+  issuer: string | null;
+  authorization_endpoint: string | null;
+  token_endpoint: string;
+  revocation_endpoint: string | null;
+  client_id: string;
+  token_endpoint_auth_method: TokenEndpointAuthMethod;
+  /** RFC 8707, as sent at the consent and again at each refresh; null: not sent. */
+  resource: string | null;
+  /** The scope asked for; some providers want it again at each refresh. */
+  scope: string | null;
+  client_source: 'config' | 'client_id_metadata_document' | 'dynamic_registration';
+};
+
+/** The claim of one attempt on the refresh token: lease on the wire and evidence after a crash (protocol rules 6, 7). */
+export type Intent = {
+  attempt_id: string;
+  replica_id: string;
+  boot_id: bigint;
+  refresh_token_fingerprint: string | null;
+  /** Age by the database's clock when the row was read, in milliseconds. */
+  age_ms: number;
+};
+
+/** Consecutive refresh failures with the token kept. */
+export type RefreshFailure = {
+  type: 'transient' | 'misconfigured';
+  since: Instant;
+  last_at: Instant;
+  count: number;
+  /** The RFC 6749 code where the answer had one, else null. */
+  idp_error_code: string | null;
+  error_class: ErrorClass;
+};
+
+export type Revocation = {
+  occurred_at: Instant;
+  reason: RevocationReason;
+  idp_host: string | null;
+  decided_by: Decider;
+  /** The generation that was given up; an escrowed successor of it may lift the verdict (rule 13). */
+  from_generation: bigint;
+};
+
+export const REFRESH_REASONS = [
+  'access_token_expiring',
+  'refresh_token_expiring',
+  'max_lifetime',
+  'retry',
+  'operator',
+  'upstream_401',
+  'tool_call',
+] as const;
+export type RefreshReason = (typeof REFRESH_REASONS)[number];
+
+/** One connection's credential as stored, without its secrets. */
+export type Credential = {
+  key: ConnectionKey;
+  /** New at every create: a same-named successor is another connection (rule 1). */
+  incarnation: string;
+  lock_key: bigint;
+  /** From one database sequence, never repeated; every change of token state draws a new one (rules 1, 2). */
+  generation: bigint;
+  consent_seq: bigint;
+  state: CredentialState;
+  token: TokenFacts | null;
+  binding: ClientBinding | null;
+  intent: Intent | null;
+  /** Whether an attempt's outcome is unknown since the last structured answer (rules 8, 17). */
+  ambiguous: boolean;
+  failure: RefreshFailure | null;
+  revocation: Revocation | null;
+  next_refresh_at: Instant | null;
+  next_refresh_reason: RefreshReason | null;
+  /** The attempt that brought the present tokens: answers «was my commit applied?» (rule 11). */
+  settled_attempt_id: string | null;
+};
+
+export type CredentialSecrets = {
+  access_token: Secret;
+  refresh_token: Secret | null;
+  client_secret: Secret | null;
+};
+
+/** What a write must still find on the row (rule 5 of design §4; protocol rules 1, 11, 13, 18, 19). */
+export type Fence =
+  | { by: 'generation'; incarnation: string; generation: bigint }
+  /** Equal generation, or revoked from it by the provider or the platform: a received successor lifts the verdict. */
+  | { by: 'lineage'; incarnation: string; parent_generation: bigint }
+  /** A consent newer than any applied before. */
+  | { by: 'consent'; incarnation: string; consent_seq: bigint };
+
+export type Schedule = { at: Instant; reason: RefreshReason } | null;
+
+/** What becomes of the token. Each but `kept` draws a new generation and clears the intent. */
+export type TokenChange =
+  | {
+      type: 'refreshed';
+      token_set: TokenSet;
+      attempt_id: string;
+      /** Carried over when the answer held no new one. */
+      refresh_token: Secret | null;
+      refresh_token_fingerprint: string | null;
+      schedule: Schedule;
+    }
+  | {
+      type: 'connected';
+      token_set: TokenSet;
+      attempt_id: string;
+      consent_seq: bigint;
+      binding: ClientBinding;
+      client_secret: Secret | null;
+      refresh_token_fingerprint: string | null;
+      authenticated_by: string;
+      schedule: Schedule;
+    }
+  | {
+      type: 'kept';
+      failure: RefreshFailure;
+      attempt_id: string;
+      /** Rule 8: only a structured answer, or proof that nothing was processed, closes an intent. */
+      intent: 'close' | 'keep_open';
+      schedule: Schedule;
+    }
+  | { type: 'revoked'; revocation: Omit<Revocation, 'from_generation'> }
+  | { type: 'disconnected'; revocation: Omit<Revocation, 'from_generation'> };
+
+export type Settlement = {
+  key: ConnectionKey;
+  fence: Fence;
+  change: TokenChange;
+  events: NewAuthEvent[];
+};
+
+export type SettleResult =
+  | { applied: true; generation: bigint }
+  /** The fence did not match; `current` is the row as it is now, undefined when the connection is gone. */
+  | { applied: false; current: Credential | undefined };
+
+export function idpHostOf(binding: ClientBinding | null): string | null {
+  return binding ? new URL(binding.token_endpoint).host : null;
+}

@@ -1,0 +1,231 @@
+import type { ConnectionConfig } from '../core/connection.ts';
+import { connectionLabel } from '../core/connection.ts';
+import { isoOrNull } from '../core/connection-status.ts';
+import type { Credential, CredentialSecrets, Settlement } from '../core/credential.ts';
+import { idpHostOf } from '../core/credential.ts';
+import { mayPresent } from '../core/intent-rules.ts';
+import type {
+  AttemptView,
+  AuthorizationServer,
+  ConnectionStore,
+  CredentialStore,
+  EscrowEntry,
+  TokenRequestClient,
+} from '../core/ports.ts';
+import { providerProfile } from '../core/provider-profile.ts';
+import { Secret } from '../core/redact.ts';
+import type { TokenReply } from '../core/token-response.ts';
+import { isExpired } from '../core/token-set.ts';
+import type { RefreshRequest, RefreshResult } from './api.ts';
+import type { ReplyKeeper } from './escrow.ts';
+import type { SettleDeps, Settled } from './settle.ts';
+
+export type AttemptDeps = SettleDeps & {
+  credentials: CredentialStore;
+  connections: Pick<ConnectionStore, 'read'>;
+  authorizationServer: Pick<AuthorizationServer, 'refresh'>;
+  keeper: ReplyKeeper;
+  self: { replica_id: string; boot_id: bigint };
+  /** Attempts of this process whose reply may still come (rule 9). */
+  listening: Set<string>;
+};
+
+type Ready = {
+  credential: Credential & { token: NonNullable<Credential['token']>; binding: NonNullable<Credential['binding']> };
+  secrets: CredentialSecrets;
+  refreshToken: Secret;
+  config: ConnectionConfig;
+};
+
+/** The client as bound at the consent; a secret that an operator corrected since then heals it without a new one. */
+export function tokenRequestClient(
+  binding: Ready['credential']['binding'],
+  config: ConnectionConfig,
+  stored: Secret | null,
+): TokenRequestClient {
+  if (config.oauth2_client_id !== binding.client_id) return { binding, client_secret: stored };
+  const client_secret = config.oauth2_client_secret ? new Secret(config.oauth2_client_secret) : stored;
+  const method = config.oauth2_token_endpoint_auth_method ?? binding.token_endpoint_auth_method;
+  return { binding: { ...binding, token_endpoint_auth_method: method }, client_secret };
+}
+
+function notNeeded(credential: Credential, request: RefreshRequest, now: number): RefreshResult | undefined {
+  if (credential.state !== 'connected' || !credential.token || !credential.binding) return { type: 'not_connected' };
+  if (request.generation !== undefined && credential.generation !== request.generation) return { type: 'current' };
+  const notDue = credential.next_refresh_at === null || credential.next_refresh_at > now;
+  if (request.reason === 'due' && notDue) return { type: 'current' };
+  // Traffic does not hammer a server that has just failed; the operator's button may.
+  const { failure } = credential;
+  if (failure && notDue && (request.reason === 'tool_call' || request.reason === 'upstream_401')) {
+    return { type: 'failed', failure };
+  }
+  return undefined;
+}
+
+/** The local verdict of design §4: expired, and nothing to refresh it with. Said as ours, not as the provider's. */
+async function endWithoutRefreshToken(
+  deps: AttemptDeps,
+  credential: Credential,
+  request: RefreshRequest,
+): Promise<RefreshResult> {
+  const { token, key, incarnation, generation } = credential;
+  if (!token || !isExpired(token, deps.clock.now())) return { type: 'no_refresh_token' };
+  const idp_host = idpHostOf(credential.binding);
+  const detail = { reason: 'no_refresh_token', decided_by: 'platform' } as const;
+  const settlement: Settlement = {
+    key,
+    fence: { by: 'generation', incarnation, generation },
+    change: {
+      type: 'revoked',
+      revocation: { occurred_at: deps.clock.now(), reason: 'no_refresh_token', idp_host, decided_by: 'platform' },
+    },
+    events: [
+      {
+        event_type: 'refresh_failed_revoked',
+        actor: request.actor,
+        idp_host,
+        detail: { ...detail, before_expires_at: isoOrNull(token.expires_at) },
+      },
+      { event_type: 'token_deleted_revoked', actor: request.actor, idp_host, detail },
+    ],
+  };
+  const result = await deps.credentials.settle(settlement);
+  if (!result.applied) return { type: 'current' };
+  deps.log.info('token row deleted: cannot be refreshed', { connection: connectionLabel(key), idp_host });
+  await deps.notifier.publish('credentials', connectionLabel(key));
+  const current = await deps.credentials.read(key);
+  return current?.revocation ? { type: 'revoked', revocation: current.revocation } : { type: 'gone' };
+}
+
+/** Everything that must hold before the refresh token may be presented; else the answer to the caller. */
+async function prepare(
+  deps: AttemptDeps,
+  view: AttemptView,
+  request: RefreshRequest,
+): Promise<{ ready: Ready } | { result: RefreshResult }> {
+  const { credential, secrets } = view;
+  const now = deps.clock.now();
+  const answer = notNeeded(credential, request, now);
+  if (answer) return { result: answer };
+  const { key, incarnation, generation, token, binding } = credential;
+  const connection = await deps.connections.read(key);
+  if (!connection || !secrets || !token || !binding || connection.issues.length > 0) {
+    // A row that cannot be used must not wedge the loop; it is listed with what is wrong.
+    const until = now + deps.settings.misconfigured_backoff;
+    await deps.credentials.postpone(key, incarnation, generation, until);
+    return { result: { type: 'waiting', until, why: 'the stored configuration or token cannot be read' } };
+  }
+  if (!secrets.refresh_token) return { result: await endWithoutRefreshToken(deps, credential, request) };
+  const verdict = mayPresent({
+    credential,
+    intent_owner: view.intent_owner,
+    self: { ...deps.self, listening: deps.listening },
+    profile: providerProfile(connection.config.provider, binding.token_endpoint),
+    settings: deps.settings,
+    now,
+  });
+  if (!verdict.may) {
+    await deps.credentials.postpone(key, incarnation, generation, verdict.until);
+    return { result: { type: 'waiting', until: verdict.until, why: verdict.why } };
+  }
+  const ready: Ready = {
+    credential: { ...credential, token, binding },
+    secrets,
+    refreshToken: secrets.refresh_token,
+    config: connection.config,
+  };
+  return { ready };
+}
+
+/** Claims the token by compare-and-set; undefined when somebody else did (rule 6) or the claim grew old (rule 7). */
+async function claim(deps: AttemptDeps, { credential }: Ready, attempt_id: string): Promise<boolean> {
+  const { clock, settings, self, credentials } = deps;
+  const wall = clock.now();
+  const monotonic = clock.monotonic();
+  const { key, incarnation, generation, token, intent } = credential;
+  const claimed = await credentials.claimIntent({
+    key,
+    incarnation,
+    generation,
+    expected_attempt_id: intent?.attempt_id ?? null,
+    attempt_id,
+    ...self,
+    refresh_token_fingerprint: token.refresh_token_fingerprint,
+  });
+  if (!claimed) return false;
+  const late = clock.monotonic() - monotonic > settings.send_window || clock.now() - wall > settings.send_window;
+  if (!late) return true;
+  await credentials.withdrawIntent(key, attempt_id);
+  return false;
+}
+
+function resultOf(settled: Settled | undefined): RefreshResult {
+  if (!settled) {
+    return { type: 'waiting', until: 0, why: 'the new token is safe in the escrow until the database can be reached' };
+  }
+  const { current } = settled;
+  if (!current) return { type: 'gone' };
+  if (settled.applied && settled.outcome.type === 'success') return { type: 'refreshed' };
+  if (current.state === 'revoked' && current.revocation) return { type: 'revoked', revocation: current.revocation };
+  if (!settled.applied) return { type: 'current' };
+  return current.failure ? { type: 'failed', failure: current.failure } : { type: 'current' };
+}
+
+/** Sends, and waits at most the deadline; the attempt listens on and stores whatever comes later (rules 8, 9). */
+async function present(deps: AttemptDeps, ready: Ready, request: RefreshRequest, id: string): Promise<RefreshResult> {
+  const { clock, settings, keeper, listening } = deps;
+  const { credential, refreshToken, config, secrets } = ready;
+  const client = tokenRequestClient(credential.binding, config, secrets.client_secret);
+  const sent_at = clock.now();
+  const entryOf = (reply: TokenReply): EscrowEntry => ({
+    attempt_id: id,
+    purpose: 'refresh',
+    key: credential.key,
+    incarnation: credential.incarnation,
+    parent_generation: credential.generation,
+    consent_seq: null,
+    ...deps.self,
+    reply,
+    sent_at,
+    received_at: clock.now(),
+    actor: request.actor,
+    binding: client.binding,
+    client_secret: client.client_secret,
+    presented_refresh_token: refreshToken,
+    before: {
+      expires_at: credential.token.expires_at,
+      refresh_expires_at: credential.token.refresh_expires_at,
+      refresh_token_fingerprint: credential.token.refresh_token_fingerprint,
+    },
+    reason: request.reason === 'due' ? (credential.next_refresh_reason ?? 'retry') : request.reason,
+  });
+  listening.add(id);
+  const settled = deps.authorizationServer
+    .refresh(client, {
+      refresh_token: refreshToken,
+      listen_ms: settings.late_listening,
+      origin_of_trust: config.endpoint ?? config.base_url ?? client.binding.token_endpoint,
+    })
+    .then((reply) => keeper.keep(entryOf(reply)))
+    .finally(() => listening.delete(id));
+  const waiting = new AbortController();
+  const late = clock.sleep(settings.token_deadline, waiting.signal).then(() => 'late' as const);
+  const first = await Promise.race([settled, late]).finally(() => waiting.abort());
+  if (first !== 'late') return resultOf(first);
+  settled.catch((error) => deps.log.error('a late reply could not be handled', { error }));
+  return resultOf(await keeper.keep(entryOf({ type: 'unknown', error_class: 'timeout' })));
+}
+
+/** One attempt at one connection's token, from the check whether it is needed to the stored outcome. */
+export async function runAttempt(deps: AttemptDeps, request: RefreshRequest): Promise<RefreshResult> {
+  await deps.keeper.drain(request.key);
+  const view = await deps.credentials.readForAttempt(request.key);
+  if (!view) return { type: 'gone' };
+  const prepared = await prepare(deps, view, request);
+  if ('result' in prepared) return prepared.result;
+  const attempt_id = deps.random.uuid();
+  if (!(await claim(deps, prepared.ready, attempt_id))) {
+    return { type: 'waiting', until: deps.clock.now() + 1_000, why: 'leased' };
+  }
+  return present(deps, prepared.ready, request, attempt_id);
+}

@@ -1,0 +1,132 @@
+import type { ConnectionConfig, ConnectionKey } from '../core/connection.ts';
+import { connectionLabel } from '../core/connection.ts';
+import type { ConnectionStore, Escrow, EscrowEntry, ReplicaStore } from '../core/ports.ts';
+import type { Revoker } from './revocation.ts';
+import { type SettleDeps, type Settled, settleReply } from './settle.ts';
+
+export type EscrowDeps = SettleDeps & {
+  escrow: Escrow;
+  connections: Pick<ConnectionStore, 'read'>;
+  replicas: ReplicaStore;
+  revoker: Revoker;
+  self: { replica_id: string; boot_id: bigint };
+};
+
+/** How long a reply that could be stored nowhere waits before it is tried again. */
+const RETRY_MS = 1_000;
+
+/** Keeps each reply safe from the moment it arrives until the database has confirmed it (protocol rules 10 to 13). */
+export interface ReplyKeeper {
+  /** Escrows, settles, clears. Undefined: safe in the escrow, but the database cannot be reached yet. */
+  keep(entry: EscrowEntry): Promise<Settled | undefined>;
+  /** Replays what lies in the escrow, of one connection or of all; skips attempts that are being settled right now. */
+  drain(key?: ConnectionKey): Promise<number>;
+  /**
+   * At start-up, and with each tick until it succeeded: drains everything and records that this replica holds nothing of
+   * earlier boots.
+   */
+  recover(): Promise<void>;
+  /** Replies in no durable place yet: a graceful stop waits for them. */
+  readonly unsaved: number;
+}
+
+export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
+  const { escrow, clock, log } = deps;
+  const active = new Set<string>();
+  let unsaved = 0;
+  let undrained = true;
+  let recorded = false;
+
+  const configOf = async (key: ConnectionKey): Promise<ConnectionConfig | null> =>
+    (await deps.connections.read(key))?.config ?? null;
+
+  async function store(entry: EscrowEntry): Promise<boolean> {
+    try {
+      await escrow.write(entry);
+      return true;
+    } catch (error) {
+      log.error('a token reply could not be written to the escrow; it is held in memory and retried', {
+        connection: connectionLabel(entry.key),
+        attempt_id: entry.attempt_id,
+        error,
+      });
+      return false;
+    }
+  }
+
+  /** Rule 12: the file goes only after a confirmed commit, a confirmed identical row, or a confirmed supersession. */
+  async function finish(entry: EscrowEntry, settled: Settled): Promise<void> {
+    if (!settled.applied && settled.outcome.type === 'success') {
+      await deps.revoker.superseded(entry, settled.outcome.token_set, settled.current);
+    }
+    // An attempt whose deadline passed may have its late answer on disk by now: only an answer clears an answer.
+    if (entry.reply.type === 'answer') await escrow.clear(entry.attempt_id);
+  }
+
+  async function keep(entry: EscrowEntry): Promise<Settled | undefined> {
+    active.add(entry.attempt_id);
+    unsaved += 1;
+    let stored = entry.reply.type !== 'answer';
+    try {
+      stored ||= await store(entry);
+      for (;;) {
+        try {
+          const settled = await settleReply(deps, entry, await configOf(entry.key), false);
+          await finish(entry, settled).catch((error) => {
+            undrained = true;
+            log.warn('an escrow file could not be removed; it will be recognised and dropped', { error });
+          });
+          return settled;
+        } catch (error) {
+          log.warn('the outcome of a refresh could not be stored yet', {
+            connection: connectionLabel(entry.key),
+            attempt_id: entry.attempt_id,
+            error,
+          });
+          if (stored) {
+            undrained = true;
+            return undefined;
+          }
+        }
+        await clock.sleep(RETRY_MS);
+        stored = await store(entry);
+      }
+    } finally {
+      unsaved -= 1;
+      active.delete(entry.attempt_id);
+    }
+  }
+
+  async function replay(entry: EscrowEntry): Promise<void> {
+    const settled = await settleReply(deps, entry, await configOf(entry.key), true);
+    log.info('a token reply was replayed from the escrow', {
+      connection: connectionLabel(entry.key),
+      attempt_id: entry.attempt_id,
+      applied: settled.applied,
+    });
+    await finish(entry, settled);
+  }
+
+  async function drain(key?: ConnectionKey): Promise<number> {
+    if (!undrained) return 0;
+    const entries = (await escrow.list()).filter((entry) => !active.has(entry.attempt_id));
+    const chosen = key ? entries.filter((entry) => connectionLabel(entry.key) === connectionLabel(key)) : entries;
+    for (const entry of chosen) await replay(entry);
+    if (!key || chosen.length === entries.length) undrained = false;
+    return chosen.length;
+  }
+
+  return {
+    keep,
+    drain,
+    async recover() {
+      await drain();
+      if (recorded) return;
+      await deps.replicas.drained(deps.self.replica_id, deps.self.boot_id);
+      recorded = true;
+    },
+    get unsaved() {
+      return unsaved;
+    },
+  };
+}

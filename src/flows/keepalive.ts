@@ -1,0 +1,137 @@
+import { connectionLabel } from '../core/connection.ts';
+import type { Credential } from '../core/credential.ts';
+import { idpHostOf } from '../core/credential.ts';
+import { formatDuration } from '../core/duration.ts';
+import type { Clock, CredentialStore, Log, Notifier, ReplicaStore } from '../core/ports.ts';
+import { ACTOR } from '../core/principal.ts';
+import type { ProtocolSettings } from '../core/settings.ts';
+import type { ReplyKeeper } from './escrow.ts';
+import type { RefreshDoor } from './refresh.ts';
+
+export type KeepaliveDeps = {
+  credentials: Pick<CredentialStore, 'claimDue' | 'nextDueAt'>;
+  replicas: Pick<ReplicaStore, 'seen'>;
+  door: RefreshDoor;
+  keeper: ReplyKeeper;
+  notifier: Notifier;
+  clock: Clock;
+  log: Log;
+  settings: ProtocolSettings;
+  self: { replica_id: string };
+};
+
+/** Rows of one claim. Large enough to fill the process, small enough to share with other replicas. */
+const CLAIM_LIMIT = 256;
+
+/** The shortest pause between looks: due rows that another replica holds must not turn the loop into a spin. */
+const MIN_PAUSE_MS = 1_000;
+
+export interface Keepalive {
+  start(): void;
+  /** Claims and starts what is due, as far as the bounds allow; resolves when it has been started, not refreshed. */
+  runOnce(): Promise<{ started: number }>;
+  stop(): Promise<void>;
+}
+
+/**
+ * The promise on the box: tokens are refreshed before they end, with nobody calling. One query finds what is due, a
+ * bounded number of attempts runs at once, never more than `per_host` against one authorization server, and the loop
+ * sleeps until the earliest due time or the tick, whichever comes first.
+ */
+export function createKeepalive(deps: KeepaliveDeps): Keepalive {
+  const { credentials, door, keeper, clock, log, settings } = deps;
+  const perHost = new Map<string, number>();
+  const running = new Set<Promise<void>>();
+  let wake = new AbortController();
+  let stopped = false;
+  let loop: Promise<void> = Promise.resolve();
+  let unsubscribe = () => {};
+
+  function count(host: string, by: 1 | -1): void {
+    const next = (perHost.get(host) ?? 0) + by;
+    if (next > 0) perHost.set(host, next);
+    else perHost.delete(host);
+  }
+
+  async function refreshOne(credential: Credential): Promise<void> {
+    const host = idpHostOf(credential.binding) ?? '';
+    count(host, 1);
+    try {
+      await door.refreshClaimed(credential, ACTOR.backgroundRefresh);
+    } catch (error) {
+      log.warn('a background refresh could not be carried out; it is tried again', {
+        connection: connectionLabel(credential.key),
+        error,
+      });
+    } finally {
+      count(host, -1);
+    }
+  }
+
+  function start(credential: Credential): void {
+    const run = refreshOne(credential).finally(() => {
+      running.delete(run);
+      // A place is free again: whoever waits behind a full host or a full process is due now.
+      if (running.size === settings.in_flight - 1) wake.abort();
+    });
+    running.add(run);
+  }
+
+  async function runOnce(): Promise<{ started: number }> {
+    let started = 0;
+    await deps.replicas.seen(deps.self.replica_id);
+    await keeper.recover();
+    while (!stopped && running.size < settings.in_flight) {
+      const full = [...perHost].filter(([, inFlight]) => inFlight >= settings.per_host).map(([host]) => host);
+      const claimed = await credentials.claimDue({
+        now: clock.now(),
+        lease_ms: settings.lease,
+        exclude_lock_keys: door.lockKeys(),
+        exclude_hosts: full,
+        limit: Math.min(CLAIM_LIMIT, settings.in_flight - running.size),
+      });
+      if (claimed.length === 0) break;
+      for (const credential of claimed) start(credential);
+      started += claimed.length;
+    }
+    return { started };
+  }
+
+  async function pause(): Promise<void> {
+    const due = await credentials.nextDueAt().catch(() => null);
+    const untilDue = due === null ? settings.refresh_interval : due - clock.now();
+    const ms = Math.min(Math.max(untilDue, MIN_PAUSE_MS), settings.refresh_interval);
+    await clock.sleep(ms, wake.signal);
+    if (wake.signal.aborted) wake = new AbortController();
+  }
+
+  async function run(): Promise<void> {
+    while (!stopped) {
+      try {
+        await runOnce();
+      } catch (error) {
+        log.warn('the refresher could not read what is due; it tries again', { error });
+      }
+      if (!stopped) await pause();
+    }
+  }
+
+  return {
+    runOnce,
+    start() {
+      const { refresh_interval, access_lead, refresh_lead } = settings;
+      log.info(
+        `connoauth: refresher started interval=${formatDuration(refresh_interval)} access_lead=${formatDuration(access_lead)} refresh_lead=${formatDuration(refresh_lead)}`,
+      );
+      unsubscribe = deps.notifier.subscribe('credentials', () => wake.abort());
+      loop = run();
+    },
+    async stop() {
+      stopped = true;
+      unsubscribe();
+      wake.abort();
+      await loop;
+      await Promise.all(running);
+    },
+  };
+}

@@ -1,0 +1,275 @@
+import type { AuthEventDetail, NewAuthEvent } from '../core/auth-event.ts';
+import { type ConnectionConfig, connectionLabel } from '../core/connection.ts';
+import { isoOrNull } from '../core/connection-status.ts';
+import type { Credential, Schedule, Settlement, SettleResult, TokenChange } from '../core/credential.ts';
+import { idpHostOf } from '../core/credential.ts';
+import { parseDuration } from '../core/duration.ts';
+import type { Clock, CredentialStore, EscrowEntry, Fingerprint, Log, Notifier, Random } from '../core/ports.ts';
+import { providerProfile } from '../core/provider-profile.ts';
+import { type RefreshOutcome, refreshOutcome } from '../core/refresh-outcome.ts';
+import { backoff, nextRefresh } from '../core/refresh-policy.ts';
+import type { ProtocolSettings } from '../core/settings.ts';
+import { readTokenReply } from '../core/token-response.ts';
+import type { TokenSet } from '../core/token-set.ts';
+
+export type SettleDeps = {
+  credentials: Pick<CredentialStore, 'settle' | 'read'>;
+  notifier: Notifier;
+  fingerprint: Fingerprint;
+  clock: Clock;
+  random: Random;
+  log: Log;
+  settings: ProtocolSettings;
+};
+
+/** What became of a reply, for its caller. */
+export type Settled = {
+  outcome: RefreshOutcome;
+  /** Whether the row now holds what the reply brought (also when an earlier try of ours had stored it already). */
+  applied: boolean;
+  current: Credential | undefined;
+};
+
+type Context = { deps: SettleDeps; entry: EscrowEntry; config: ConnectionConfig | null; replayed: boolean };
+
+function refreshMaxLifetime(config: ConnectionConfig | null): number | null {
+  return parseDuration(config?.oauth2_refresh_max_lifetime ?? '') ?? null;
+}
+
+function tokenFingerprint({ deps, entry }: Context, tokenSet: TokenSet): string | null {
+  const token = tokenSet.refresh_token ?? entry.presented_refresh_token;
+  return token ? deps.fingerprint(token) : null;
+}
+
+/** A deadline that a refresh repeats within a second, or does not name at all, has not moved. */
+const SAME_DEADLINE_MS = 1_000;
+
+/** When the tokens just received are due next. */
+function scheduleOf(context: Context, tokenSet: TokenSet): Schedule {
+  const { deps, entry, config } = context;
+  const before = entry.before.refresh_expires_at;
+  const after = tokenSet.refresh_expires_at ?? (tokenSet.refresh_token ? null : before);
+  return nextRefresh({
+    token: {
+      expires_at: tokenSet.expires_at,
+      refresh_expires_at: after,
+      has_refresh_token: (tokenSet.refresh_token ?? entry.presented_refresh_token) !== null,
+      received_at: tokenSet.received_at,
+      refresh_used_at: tokenSet.received_at,
+    },
+    wall_clock: after !== null && before !== null && after <= before + SAME_DEADLINE_MS,
+    refresh_max_lifetime: refreshMaxLifetime(config),
+    settings: deps.settings,
+    jitter: deps.random.fraction(),
+  });
+}
+
+function event(context: Context, event_type: NewAuthEvent['event_type'], detail: AuthEventDetail): NewAuthEvent {
+  const { entry } = context;
+  return { event_type, actor: entry.actor, idp_host: idpHostOf(entry.binding), detail };
+}
+
+function refreshDetail({ entry }: Context): AuthEventDetail {
+  return {
+    reason: entry.reason,
+    attempt_id: entry.attempt_id,
+    duration_ms: entry.received_at - entry.sent_at,
+    before_expires_at: isoOrNull(entry.before.expires_at),
+    before_refresh_expires_at: isoOrNull(entry.before.refresh_expires_at),
+    before_refresh_token_fingerprint: entry.before.refresh_token_fingerprint,
+  };
+}
+
+function refreshed(context: Context, tokenSet: TokenSet): Settlement {
+  const { entry, replayed } = context;
+  const fingerprint = tokenFingerprint(context, tokenSet);
+  const carried = tokenSet.refresh_token ? null : entry.before.refresh_expires_at;
+  const detail: AuthEventDetail = {
+    ...refreshDetail(context),
+    after_expires_at: isoOrNull(tokenSet.expires_at),
+    after_refresh_expires_at: isoOrNull(tokenSet.refresh_expires_at ?? carried),
+    rotated_refresh: fingerprint !== entry.before.refresh_token_fingerprint,
+    refresh_token_fingerprint: fingerprint,
+  };
+  return {
+    key: entry.key,
+    fence: { by: 'lineage', incarnation: entry.incarnation, parent_generation: entry.parent_generation },
+    change: {
+      type: 'refreshed',
+      token_set: tokenSet,
+      attempt_id: entry.attempt_id,
+      refresh_token: tokenSet.refresh_token ?? entry.presented_refresh_token,
+      refresh_token_fingerprint: fingerprint,
+      schedule: scheduleOf(context, tokenSet),
+    },
+    events: [event(context, replayed ? 'rotation_recovered' : 'refresh_succeeded', detail)],
+  };
+}
+
+function connected(context: Context, tokenSet: TokenSet): Settlement {
+  const { entry } = context;
+  const fingerprint = tokenFingerprint(context, tokenSet);
+  const consent_seq = entry.consent_seq ?? 0n;
+  return {
+    key: entry.key,
+    fence: { by: 'consent', incarnation: entry.incarnation, consent_seq },
+    change: {
+      type: 'connected',
+      token_set: { ...tokenSet, scope: tokenSet.scope ?? entry.binding.scope },
+      attempt_id: entry.attempt_id,
+      consent_seq,
+      binding: entry.binding,
+      client_secret: entry.client_secret,
+      refresh_token_fingerprint: fingerprint,
+      authenticated_by: entry.actor,
+      schedule: scheduleOf(context, tokenSet),
+    },
+    events: [
+      event(context, 'connect_completed', {
+        scope: tokenSet.scope ?? entry.binding.scope,
+        expires_at: isoOrNull(tokenSet.expires_at),
+        refresh_expires_at: isoOrNull(tokenSet.refresh_expires_at),
+        has_refresh_token: fingerprint !== null,
+        refresh_token_fingerprint: fingerprint,
+        duration_ms: entry.received_at - entry.sent_at,
+        attempt_id: entry.attempt_id,
+      }),
+    ],
+  };
+}
+
+function kept(
+  context: Context,
+  outcome: Extract<RefreshOutcome, { type: 'transient' | 'misconfigured' }>,
+  credential: Credential,
+): Settlement {
+  const { deps, entry } = context;
+  const now = deps.clock.now();
+  const misconfigured = outcome.type === 'misconfigured';
+  const count = (credential.failure?.count ?? 0) + 1;
+  const pause = backoff(count, deps.settings, deps.random.fraction(), outcome.retry_after);
+  const at = now + (misconfigured ? Math.max(pause, deps.settings.misconfigured_backoff) : pause);
+  const ambiguous = outcome.type === 'transient' && outcome.ambiguous;
+  const error_class = misconfigured ? 'structured' : outcome.error_class;
+  const change: TokenChange = {
+    type: 'kept',
+    failure: {
+      type: misconfigured ? 'misconfigured' : 'transient',
+      since: credential.failure?.since ?? now,
+      last_at: now,
+      count,
+      idp_error_code: outcome.idp_error_code,
+      error_class,
+    },
+    attempt_id: entry.attempt_id,
+    intent: ambiguous ? 'keep_open' : 'close',
+    schedule: { at, reason: 'retry' },
+  };
+  const detail: AuthEventDetail = {
+    ...refreshDetail(context),
+    error_class: ambiguous ? 'ambiguous' : error_class,
+    retry_at: isoOrNull(at),
+    ...(ambiguous ? { ambiguous: true, step: outcome.error_class } : {}),
+    ...(outcome.idp_error_code === null ? {} : { idp_error_code: outcome.idp_error_code }),
+    ...(outcome.http_status === null ? {} : { http_status: outcome.http_status }),
+  };
+  return {
+    key: entry.key,
+    fence: { by: 'generation', incarnation: entry.incarnation, generation: entry.parent_generation },
+    change,
+    events: [event(context, misconfigured ? 'refresh_failed_misconfigured' : 'refresh_failed_transient', detail)],
+  };
+}
+
+function revoked(context: Context, outcome: Extract<RefreshOutcome, { type: 'revoked' }>): Settlement {
+  const { deps, entry } = context;
+  const { reason, idp_error_code, http_status } = outcome;
+  const idp_host = idpHostOf(entry.binding);
+  const detail: AuthEventDetail = { ...refreshDetail(context), idp_error_code, http_status, decided_by: 'idp' };
+  return {
+    key: entry.key,
+    fence: { by: 'generation', incarnation: entry.incarnation, generation: entry.parent_generation },
+    change: {
+      type: 'revoked',
+      revocation: { occurred_at: deps.clock.now(), reason, idp_host, decided_by: 'idp' },
+    },
+    events: [
+      event(context, 'refresh_failed_revoked', detail),
+      event(context, 'token_deleted_revoked', {
+        reason,
+        decided_by: 'idp',
+        idp_error_code,
+        attempt_id: entry.attempt_id,
+      }),
+    ],
+  };
+}
+
+function settlementOf(context: Context, outcome: RefreshOutcome, credential: Credential): Settlement | undefined {
+  if (outcome.type === 'success') {
+    const build = context.entry.purpose === 'connect' ? connected : refreshed;
+    return build(context, outcome.token_set);
+  }
+  // A failed code exchange changes no token: the caller records `connect_failed`.
+  if (context.entry.purpose === 'connect') return undefined;
+  return outcome.type === 'revoked' ? revoked(context, outcome) : kept(context, outcome, credential);
+}
+
+function outcomeOf({ entry, config }: Context, credential: Credential): RefreshOutcome {
+  const answer = readTokenReply(entry.reply, entry.received_at);
+  const { refresh_expires_at } = entry.before;
+  return refreshOutcome(answer, {
+    profile: providerProfile(config?.provider, entry.binding.token_endpoint),
+    ambiguous_before: credential.ambiguous,
+    deadline_passed: refresh_expires_at !== null && refresh_expires_at <= entry.sent_at,
+  });
+}
+
+function tell(deps: SettleDeps, entry: EscrowEntry, outcome: RefreshOutcome, result: SettleResult): void {
+  if (!result.applied) return;
+  const fields = { connection: connectionLabel(entry.key), idp_host: idpHostOf(entry.binding) };
+  if (outcome.type === 'revoked') {
+    deps.log.info('token row deleted: refresh rejected by IdP', { ...fields, reason: outcome.reason });
+  } else if (outcome.type === 'misconfigured') {
+    deps.log.warn('refresh refused: the client is misconfigured; the token is kept', {
+      ...fields,
+      idp_error_code: outcome.idp_error_code,
+    });
+  }
+}
+
+/**
+ * The one function in which a reply of a token endpoint changes a token, whether it has just arrived or was found in
+ * the escrow: reads it, decides by the total table, and writes token state and events in one transaction.
+ *
+ * @param replayed the reply was found in the escrow, so the history says `rotation_recovered`
+ * @throws AppError `database_unavailable`: nothing was written, or the acknowledgement was lost; the same call may be
+ *   repeated, because an attempt that is already on the row is recognised (protocol rule 11).
+ */
+export async function settleReply(
+  deps: SettleDeps,
+  entry: EscrowEntry,
+  config: ConnectionConfig | null,
+  replayed: boolean,
+): Promise<Settled> {
+  const context: Context = { deps, entry, config, replayed };
+  const credential = await deps.credentials.read(entry.key);
+  if (!credential || credential.incarnation !== entry.incarnation) {
+    const answer = readTokenReply(entry.reply, entry.received_at);
+    const outcome = refreshOutcome(answer, {
+      profile: { dead_grant_codes: [] },
+      ambiguous_before: false,
+      deadline_passed: false,
+    });
+    return { outcome, applied: false, current: credential };
+  }
+  const outcome = outcomeOf(context, credential);
+  if (credential.settled_attempt_id === entry.attempt_id) return { outcome, applied: true, current: credential };
+  const settlement = settlementOf(context, outcome, credential);
+  if (!settlement) return { outcome, applied: false, current: credential };
+  const result = await deps.credentials.settle(settlement);
+  tell(deps, entry, outcome, result);
+  if (result.applied) await deps.notifier.publish('credentials', connectionLabel(entry.key));
+  const current = result.applied ? await deps.credentials.read(entry.key) : result.current;
+  return { outcome, applied: result.applied || current?.settled_attempt_id === entry.attempt_id, current };
+}
