@@ -1,3 +1,4 @@
+import { originOfTrust } from '../core/authorization-request.ts';
 import type { ConnectionConfig } from '../core/connection.ts';
 import { connectionLabel } from '../core/connection.ts';
 import { isoOrNull } from '../core/connection-status.ts';
@@ -204,7 +205,7 @@ async function present(deps: AttemptDeps, ready: Ready, request: RefreshRequest,
     .refresh(client, {
       refresh_token: refreshToken,
       listen_ms: settings.late_listening,
-      origin_of_trust: config.endpoint ?? config.base_url ?? client.binding.token_endpoint,
+      origin_of_trust: originOfTrust(config),
     })
     .then((reply) => keeper.keep(entryOf(reply)))
     .finally(() => listening.delete(id));

@@ -1,0 +1,266 @@
+import type { AuthEventDetail, NewAuthEvent } from '../core/auth-event.ts';
+import { originOfTrust, readAuthorizationResponse } from '../core/authorization-request.ts';
+import { type ConnectionKey, connectionLabel } from '../core/connection.ts';
+import { isoOrNull } from '../core/connection-status.ts';
+import { idpHostOf } from '../core/credential.ts';
+import { AppError, toAppError } from '../core/errors.ts';
+import type { AuthEventStore, ConsentStore, EscrowEntry, PendingConsent } from '../core/ports.ts';
+import { Secret } from '../core/redact.ts';
+import type { TokenReply } from '../core/token-response.ts';
+import type { AuthorizeFlow, CallbackResult } from './api.ts';
+import { buildConsent, type ConsentRequestDeps } from './consent-request.ts';
+import type { ReplyKeeper } from './escrow.ts';
+import type { SettleDeps, Settled } from './settle.ts';
+
+export type AuthorizeDeps = SettleDeps &
+  ConsentRequestDeps & {
+    consents: ConsentStore;
+    events: AuthEventStore;
+    keeper: ReplyKeeper;
+    self: { replica_id: string; boot_id: bigint };
+  };
+
+/** OAuth 2.1 and MCP: a state lives at most ten minutes. */
+const STATE_LIFETIME_MS = 600_000;
+const STATE_BYTES = 32;
+
+type Failure = Extract<CallbackResult, { ok: false }>;
+
+const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url');
+
+/** Only a path on our own site may be returned to: no scheme, no host, no backslash tricks. */
+export function safeReturnUrl(url: string | undefined, key: ConnectionKey): string {
+  const fallback = `/connections/${encodeURIComponent(key.kind)}/${encodeURIComponent(key.name)}`;
+  if (!url || !/^\/(?![/\\])[^\\\s]*$/.test(url)) return fallback;
+  const base = 'http://site.invalid';
+  return URL.canParse(url, base) && new URL(url, base).origin === base ? url : fallback;
+}
+
+const EXPIRED: Failure = {
+  ok: false,
+  key: null,
+  code: 'state_unknown',
+  title: 'This sign-in attempt is no longer valid',
+  message:
+    'It was finished already, is older than ten minutes, or was begun in another browser. Nothing was changed. Open the connection and click Connect again, in this browser.',
+  return_url: null,
+};
+
+const PROBLEMS = {
+  missing_code: 'The identity provider sent the browser back without a code.',
+  repeated_parameter: 'The identity provider sent the browser back with a parameter given twice.',
+  wrong_issuer:
+    'The answer names another issuer than the one that was asked (RFC 9207), so it was refused: it may be an attack, or oauth2_issuer is not what the provider calls itself.',
+  missing_issuer:
+    'The provider promises to name itself in its answer (RFC 9207) and did not, so the answer was refused.',
+} as const;
+
+function exchangeFailure(
+  settled: Settled | undefined,
+  host: string,
+): { code: string; message: string; detail: AuthEventDetail } {
+  if (!settled) {
+    return {
+      code: 'stored_later',
+      message:
+        'The provider gave a token, but the database cannot be reached. The token is safe on this server and is stored as soon as the database is back.',
+      detail: { step: 'store' },
+    };
+  }
+  const { outcome } = settled;
+  if (outcome.type === 'success') {
+    return {
+      code: 'superseded',
+      message:
+        'While you signed in, this connection was changed, disconnected or connected anew, so this answer was not used.',
+      detail: { step: 'superseded' },
+    };
+  }
+  const known = outcome.idp_error_code;
+  if (outcome.type === 'transient' && known === null) {
+    return {
+      code: outcome.error_class,
+      message: `${host} gave no readable answer to the exchange of the code (${outcome.error_class}). Click Connect again.`,
+      detail: { step: 'token_exchange', error_class: outcome.error_class },
+    };
+  }
+  const hint =
+    known === 'invalid_client' || known === 'unauthorized_client'
+      ? 'Check oauth2_client_id, oauth2_client_secret and oauth2_token_endpoint_auth_method.'
+      : 'Click Connect again; if it repeats, check the client and scope at the provider.';
+  return {
+    code: known ?? 'unknown',
+    message: `${host} refused to exchange the code for a token (${known}). ${hint}`,
+    detail: { step: 'token_exchange', idp_error_code: known ?? undefined },
+  };
+}
+
+/** A person connects: from the click, by way of the provider's own page, to the stored token. */
+export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
+  const { consents, events, clock, random, settings, log } = deps;
+
+  async function record(consent: PendingConsent, detail: AuthEventDetail): Promise<void> {
+    const entry: NewAuthEvent = {
+      event_type: 'connect_failed',
+      actor: consent.actor,
+      idp_host: idpHostOf(consent.binding),
+      detail,
+    };
+    await events.append(consent.key, [entry]);
+  }
+
+  async function fail(
+    consent: PendingConsent,
+    code: string,
+    message: string,
+    detail: AuthEventDetail,
+  ): Promise<CallbackResult> {
+    await record(consent, detail);
+    const title = `${connectionLabel(consent.key)} was not connected`;
+    return { ok: false, key: consent.key, code, title, message, return_url: consent.return_url };
+  }
+
+  /** Waits at most the deadline; a reply that comes later is escrowed and stored all the same (rule 9). */
+  async function exchange(
+    consent: PendingConsent,
+    code: string,
+    consent_seq: bigint,
+  ): Promise<Settled | 'late' | undefined> {
+    const client = { binding: consent.binding, client_secret: consent.client_secret };
+    const credential = await deps.credentials.read(consent.key);
+    const sent_at = clock.now();
+    const entryOf = (reply: TokenReply): EscrowEntry => ({
+      attempt_id,
+      purpose: 'connect',
+      key: consent.key,
+      incarnation: consent.incarnation,
+      parent_generation: credential?.generation ?? 0n,
+      consent_seq,
+      ...deps.self,
+      reply,
+      sent_at,
+      received_at: clock.now(),
+      actor: consent.actor,
+      ...client,
+      presented_refresh_token: null,
+      before: { expires_at: null, refresh_expires_at: null, refresh_token_fingerprint: null },
+      reason: 'connect',
+    });
+    const attempt_id = random.uuid();
+    const { code_verifier, redirect_uri } = consent;
+    const connection = await deps.connections.read(consent.key);
+    const origin_of_trust = connection ? originOfTrust(connection.config) : redirect_uri;
+    const settled = deps.authorizationServer
+      .exchangeCode(client, { code, redirect_uri, code_verifier, listen_ms: settings.late_listening, origin_of_trust })
+      .then((reply) => deps.keeper.keep(entryOf(reply)));
+    const waiting = new AbortController();
+    const late = clock.sleep(settings.token_deadline, waiting.signal).then(() => 'late' as const);
+    const first = await Promise.race([settled, late]).finally(() => waiting.abort());
+    if (first === 'late') settled.catch((error) => log.error('a late reply could not be handled', { error }));
+    return first;
+  }
+
+  async function finish(consent: PendingConsent, code: string, consent_seq: bigint): Promise<CallbackResult> {
+    const host = idpHostOf(consent.binding) ?? 'the identity provider';
+    const settled = await exchange(consent, code, consent_seq);
+    if (settled === 'late') {
+      const message = `${host} has not answered the exchange of the code in time. If it still does, the connection is made; else click Connect again.`;
+      return fail(consent, 'timeout', message, { step: 'token_exchange', error_class: 'timeout' });
+    }
+    if (settled?.applied && settled.outcome.type === 'success') {
+      log.info('connected', { connection: connectionLabel(consent.key), actor: consent.actor });
+      return { ok: true, key: consent.key, return_url: consent.return_url };
+    }
+    const { code: failure, message, detail } = exchangeFailure(settled, host);
+    return fail(consent, failure, message, detail);
+  }
+
+  return {
+    async start(key, { return_url, actor }) {
+      const state = base64url(random.bytes(STATE_BYTES));
+      const now = clock.now();
+      const times = { created_at: now, expires_at: now + STATE_LIFETIME_MS };
+      const back = safeReturnUrl(return_url, key);
+      try {
+        const consent = await buildConsent(deps, key, state, { actor, return_url: back, ...times });
+        await consents.create(state, consent);
+        const idp_host = idpHostOf(consent.binding);
+        await events.append(key, [
+          {
+            event_type: 'connect_started',
+            actor,
+            idp_host,
+            detail: { return_url: back, scope: consent.binding.scope },
+          },
+        ]);
+        return {
+          authorization_url: consent.authorization_url,
+          state,
+          redirect_uri: consent.redirect_uri,
+          expires_at: isoOrNull(consent.expires_at) ?? '',
+        };
+      } catch (error) {
+        const failure = toAppError(error);
+        const step = {
+          discovery_failed: 'discovery',
+          registration_failed: 'registration',
+          egress_refused: 'egress',
+        } as const;
+        const known = step[failure.code as keyof typeof step];
+        if (known) {
+          await events.append(key, [{ event_type: 'connect_failed', actor, idp_host: null, detail: { step: known } }]);
+        }
+        throw error;
+      }
+    },
+
+    async bind(state, browserBinding) {
+      const bound = await consents.bind(state, deps.fingerprint(new Secret(browserBinding)));
+      const pending = bound ? await consents.peek(state) : undefined;
+      return pending && { authorization_url: pending.consent.authorization_url };
+    },
+
+    async callback(params, browserBinding) {
+      const state = params.get('state') ?? '';
+      const pending = state === '' ? undefined : await consents.peek(state);
+      const hash = browserBinding === null ? null : deps.fingerprint(new Secret(browserBinding));
+      // Whoever finishes the flow binds their account: only the browser that began it may (lesson 43).
+      if (!pending || hash === null || pending.browser_binding_hash !== hash) return EXPIRED;
+      const { consent } = pending;
+      const response = readAuthorizationResponse(params, consent);
+      const consumed = await consents.consume(state);
+      if (!consumed) return EXPIRED;
+      if (response.type === 'problem') {
+        return fail(consent, response.problem, PROBLEMS[response.problem], {
+          step: 'authorization_response',
+          reason: response.problem,
+        });
+      }
+      if (response.type === 'error') {
+        const denied = response.error === 'access_denied';
+        const message = denied
+          ? 'The consent was declined at the identity provider. Nothing was changed.'
+          : `The identity provider refused the authorization request (${response.error}). Check the client, its redirect URI and the scope at the provider, then click Connect again.`;
+        return fail(consent, response.error, message, {
+          step: 'authorization_response',
+          idp_error_code: response.error,
+        });
+      }
+      try {
+        return await finish(consent, response.code, consumed.consent_seq);
+      } catch (error) {
+        log.error('a connect could not be finished', { connection: connectionLabel(consent.key), error });
+        const failure = error instanceof AppError ? error : toAppError(error);
+        const title = `${connectionLabel(consent.key)} was not connected`;
+        return {
+          ok: false,
+          key: consent.key,
+          code: failure.code,
+          title,
+          message: failure.message,
+          return_url: consent.return_url,
+        };
+      }
+    },
+  };
+}

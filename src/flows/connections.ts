@@ -1,0 +1,235 @@
+import { isDeepStrictEqual as isDeepEqual } from 'node:util';
+import type { NewAuthEvent, RevocationReason } from '../core/auth-event.ts';
+import {
+  type ConfigSchemas,
+  type ConnectionConfig,
+  type ConnectionKey,
+  connectionLabel,
+  connectionNameSchema,
+  parseConnectionConfig,
+} from '../core/connection.ts';
+import { movedDestinations, redactConfig, resolveRedacted, splitSecrets } from '../core/connection-secrets.ts';
+import { isoOrNull, oauthStatus } from '../core/connection-status.ts';
+import type { Credential, Settlement } from '../core/credential.ts';
+import { idpHostOf } from '../core/credential.ts';
+import { AppError, type FieldIssue } from '../core/errors.ts';
+import type {
+  AuthEventStore,
+  Clock,
+  Connection,
+  ConnectionSource,
+  ConnectionStore,
+  CredentialStore,
+  Log,
+  Notifier,
+  ToolkitTest,
+} from '../core/ports.ts';
+import type { ConnectionsFlow, ConnectionView } from './api.ts';
+import type { Revoker } from './revocation.ts';
+
+export type ConnectionsDeps = {
+  schemas: ConfigSchemas;
+  connections: ConnectionStore;
+  credentials: Pick<CredentialStore, 'list' | 'read' | 'readForAttempt'>;
+  events: AuthEventStore;
+  revoker: Revoker;
+  notifier: Notifier;
+  clock: Clock;
+  log: Log;
+  /** Opens what the connection leads to, for a test. */
+  testUpstream(key: ConnectionKey, signal: AbortSignal): Promise<ToolkitTest>;
+};
+
+function listIssues(issues: readonly FieldIssue[]): string {
+  return issues.map(({ path, message }) => `${path} ${message}`).join('; ');
+}
+
+function invalid(key: ConnectionKey, issues: readonly FieldIssue[]): AppError {
+  return new AppError('invalid_config', `${connectionLabel(key)} was not saved: ${listIssues(issues)}.`, { issues });
+}
+
+/** Drops tokens that would be sent to a destination they were not given for. In the transaction of the save. */
+function dropTokens(credential: Credential, reason: RevocationReason, actor: string, now: number): Settlement {
+  const idp_host = idpHostOf(credential.binding);
+  return {
+    key: credential.key,
+    fence: { by: 'generation', incarnation: credential.incarnation, generation: credential.generation },
+    change: { type: 'disconnected', revocation: { occurred_at: now, reason, idp_host, decided_by: 'person' } },
+    events: [{ event_type: 'token_deleted_admin', actor, idp_host, detail: { reason, decided_by: 'person' } }],
+  };
+}
+
+function mustDrop(stored: ConnectionConfig, next: ConnectionConfig): boolean {
+  return stored.auth_mode === 'oauth' && (next.auth_mode !== 'oauth' || movedDestinations(stored, next).size > 0);
+}
+
+export interface ConnectionsRoom extends ConnectionsFlow {
+  /** Saves on behalf of the configuration file; its connections cannot be edited elsewhere. */
+  declare(key: ConnectionKey, input: { config: Record<string, unknown>; description: string }): Promise<void>;
+  /** Gives connections that the file no longer declares back to the operator: their tokens are not thrown away. */
+  release(declared: readonly ConnectionKey[]): Promise<void>;
+}
+
+/** What operators do with connections: list, read, write, delete, test. */
+export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
+  const { connections, credentials, notifier, clock, schemas } = deps;
+
+  function view(connection: Connection, credential: Credential | undefined): ConnectionView {
+    const { key, config, issues, source, description, updated_by } = connection;
+    const oauth = config.auth_mode === 'oauth' && credential;
+    return {
+      ...key,
+      description,
+      source,
+      config: redactConfig(config),
+      issues,
+      created_at: isoOrNull(connection.created_at) ?? '',
+      updated_at: isoOrNull(connection.updated_at) ?? '',
+      updated_by,
+      oauth: oauth ? oauthStatus(credential, config, issues, clock.now()) : null,
+    };
+  }
+
+  async function found(key: ConnectionKey): Promise<Connection> {
+    const connection = await connections.read(key);
+    if (connection) return connection;
+    throw new AppError('not_found', `There is no connection ${connectionLabel(key)}.`);
+  }
+
+  function editable(connection: Connection): void {
+    if (connection.source !== 'file') return;
+    throw new AppError(
+      'managed_by_file',
+      `${connectionLabel(connection.key)} is declared in the configuration file. Change it there and restart.`,
+    );
+  }
+
+  function checked(key: ConnectionKey, raw: Record<string, unknown>, stored: Connection | undefined): ConnectionConfig {
+    const name = connectionNameSchema.safeParse(key.name);
+    if (!name.success) throw invalid(key, [{ path: 'name', message: name.error.issues[0]?.message ?? 'is not valid' }]);
+    const parsed = parseConnectionConfig(schemas, key.kind, raw);
+    if (!parsed.ok) throw invalid(key, parsed.issues);
+    const moved = stored ? movedDestinations(stored.config, parsed.config) : new Set<never>();
+    const secrets = stored ? splitSecrets(stored.config).secrets : {};
+    const resolved = resolveRedacted(parsed.config, secrets, moved);
+    if (!resolved.ok) {
+      const message = `${connectionLabel(key)} was not saved: ${listIssues(resolved.issues)}.`;
+      throw new AppError('secret_required', message, { issues: resolved.issues });
+    }
+    return resolved.config as ConnectionConfig;
+  }
+
+  async function write(
+    key: ConnectionKey,
+    input: { config: Record<string, unknown>; description: string },
+    actor: string,
+    source: ConnectionSource,
+    stored: Connection | undefined,
+  ): Promise<Connection> {
+    const config = checked(key, input.config, stored);
+    const credential = stored && mustDrop(stored.config, config) ? await credentials.read(key) : undefined;
+    const drop = credential?.state === 'connected';
+    const result = await connections.save({
+      key,
+      description: input.description,
+      config,
+      source,
+      actor,
+      expected_revision: stored?.revision ?? null,
+      ...(drop ? { settlement: dropTokens(credential, 'destination_changed', actor, clock.now()) } : {}),
+    });
+    if (!result.saved) {
+      throw new AppError(
+        'conflict',
+        `${connectionLabel(key)} was changed by somebody else in the meantime. Read it again and repeat your change.`,
+      );
+    }
+    await notifier.publish('connections', connectionLabel(key));
+    if (drop) await notifier.publish('credentials', connectionLabel(key));
+    return result.connection;
+  }
+
+  function unchanged(stored: Connection, input: { config: Record<string, unknown>; description: string }): boolean {
+    const parsed = parseConnectionConfig(schemas, stored.key.kind, input.config);
+    return parsed.ok && isDeepEqual(parsed.config, stored.config) && stored.description === input.description;
+  }
+
+  return {
+    async list() {
+      const [rows, tokens] = await Promise.all([connections.list(), credentials.list()]);
+      const byLabel = new Map(tokens.map((credential) => [connectionLabel(credential.key), credential]));
+      return rows.map((connection) => view(connection, byLabel.get(connectionLabel(connection.key))));
+    },
+
+    async get(key) {
+      const connection = await found(key);
+      return view(connection, await credentials.read(key));
+    },
+
+    async put(key, input, actor) {
+      const stored = await connections.read(key);
+      if (stored) editable(stored);
+      const connection = await write(key, input, actor, 'api', stored);
+      return { created: stored === undefined, connection: view(connection, await credentials.read(key)) };
+    },
+
+    async delete(key, actor) {
+      const connection = await found(key);
+      editable(connection);
+      const attempt = await credentials.readForAttempt(key);
+      const binding = attempt?.credential.binding ?? null;
+      const had = attempt?.credential.state === 'connected';
+      const event: NewAuthEvent = {
+        event_type: 'token_deleted_admin',
+        actor,
+        idp_host: idpHostOf(binding),
+        detail: { reason: 'connection_deleted', decided_by: 'person' },
+      };
+      const deleted = await connections.delete(key, connection.incarnation, had ? [event] : []);
+      if (!deleted) {
+        throw new AppError(
+          'conflict',
+          `${connectionLabel(key)} was changed by somebody else in the meantime. Try again.`,
+        );
+      }
+      await notifier.publish('connections', connectionLabel(key));
+      await notifier.publish('credentials', connectionLabel(key));
+      if (attempt?.secrets && binding && had) {
+        const { refresh_token, access_token, client_secret } = attempt.secrets;
+        await deps.revoker.revoke(key, { binding, client_secret }, { refresh_token, access_token }, actor);
+      }
+    },
+
+    async test(key, signal) {
+      const connection = await found(key);
+      const [issue] = connection.issues;
+      if (issue) {
+        return { ok: false, message: `The configuration is not valid: ${issue.path} ${issue.message}.`, details: {} };
+      }
+      return deps.testUpstream(key, signal);
+    },
+
+    history: (query) => deps.events.list(query),
+
+    async declare(key, input) {
+      const stored = await connections.read(key);
+      if (stored?.source === 'file' && stored.issues.length === 0 && unchanged(stored, input)) return;
+      await write(key, input, 'system:configuration-file', 'file', stored);
+    },
+
+    async release(declared) {
+      const labels = new Set(declared.map(connectionLabel));
+      for (const connection of await connections.list()) {
+        const { key, source, config, description, issues } = connection;
+        if (source !== 'file' || labels.has(connectionLabel(key)) || issues.length > 0) continue;
+        await write(key, { config, description }, 'system:configuration-file', 'api', connection);
+        deps.log.warn(
+          'a connection is no longer declared in the configuration file; it is kept and may be edited or deleted',
+          {
+            connection: connectionLabel(key),
+          },
+        );
+      }
+    },
+  };
+}

@@ -1,0 +1,173 @@
+import {
+  authorizationUrl,
+  chooseResource,
+  chooseScope,
+  defaultAuthMethod,
+  originOfTrust,
+} from '../core/authorization-request.ts';
+import { type ConnectionConfig, type ConnectionKey, connectionLabel } from '../core/connection.ts';
+import type { ClientBinding } from '../core/credential.ts';
+import { AppError } from '../core/errors.ts';
+import type {
+  AuthorizationServer,
+  Clock,
+  Connection,
+  ConnectionStore,
+  PendingConsent,
+  Random,
+  RegisteredClient,
+  RegistrationStore,
+  ServerMetadata,
+} from '../core/ports.ts';
+import { providerProfile } from '../core/provider-profile.ts';
+import { Secret } from '../core/redact.ts';
+
+export type ConsentRequestDeps = {
+  connections: Pick<ConnectionStore, 'read'>;
+  registrations: RegistrationStore;
+  authorizationServer: AuthorizationServer;
+  random: Random;
+  clock: Clock;
+  redirectUri: string;
+  /** Set only where public_url is public https: there the server can fetch our metadata document. */
+  clientIdMetadataUrl: string | null;
+};
+
+/** RFC 7636 §4.1: 32 bytes give the recommended 43 characters. */
+const VERIFIER_BYTES = 32;
+
+type Client = Pick<ClientBinding, 'client_id' | 'token_endpoint_auth_method' | 'client_source'> & {
+  client_secret: Secret | null;
+};
+
+function fromRegistration(client: RegisteredClient): Client {
+  const { client_id, client_secret, token_endpoint_auth_method } = client;
+  return { client_id, client_secret, token_endpoint_auth_method, client_source: 'dynamic_registration' };
+}
+
+function configuredClient(config: ConnectionConfig, metadata: ServerMetadata): Client | undefined {
+  if (!config.oauth2_client_id) return undefined;
+  const secret = config.oauth2_client_secret;
+  return {
+    client_id: config.oauth2_client_id,
+    client_secret: secret === undefined ? null : new Secret(secret),
+    token_endpoint_auth_method:
+      config.oauth2_token_endpoint_auth_method ??
+      defaultAuthMethod(secret !== undefined, metadata.token_endpoint_auth_methods_supported),
+    client_source: 'config',
+  };
+}
+
+/** A client from the configuration, else our metadata document, else one that we registered or register now. */
+async function chooseClient(
+  deps: ConsentRequestDeps,
+  connection: Connection,
+  metadata: ServerMetadata,
+  scope: string | null,
+): Promise<Client> {
+  const configured = configuredClient(connection.config, metadata);
+  if (configured) return configured;
+  if (deps.clientIdMetadataUrl !== null && metadata.client_id_metadata_document_supported) {
+    return {
+      client_id: deps.clientIdMetadataUrl,
+      client_secret: null,
+      token_endpoint_auth_method: 'none',
+      client_source: 'client_id_metadata_document',
+    };
+  }
+  const { key, config } = connection;
+  const { redirectUri: redirect_uri, registrations } = deps;
+  const issuer = metadata.issuer ?? new URL(metadata.token_endpoint).origin;
+  const known = await registrations.read(key, issuer, redirect_uri);
+  const now = deps.clock.now();
+  if (known && (known.client_secret_expires_at === null || known.client_secret_expires_at > now)) {
+    return fromRegistration(known);
+  }
+  if (metadata.registration_endpoint === null) {
+    throw new AppError(
+      'registration_failed',
+      `${connectionLabel(key)}: ${new URL(metadata.token_endpoint).host} does not register clients by itself. Create an OAuth client there with the redirect URI ${redirect_uri}, then set oauth2_client_id (and oauth2_client_secret).`,
+    );
+  }
+  const registered = await deps.authorizationServer.register(metadata, {
+    redirect_uri,
+    scope,
+    trust: originOfTrust(config),
+  });
+  await registrations.save(key, registered);
+  return fromRegistration(registered);
+}
+
+async function connectionFor(deps: ConsentRequestDeps, key: ConnectionKey): Promise<Connection> {
+  const connection = await deps.connections.read(key);
+  if (!connection) {
+    throw new AppError('not_found', `There is no connection ${connectionLabel(key)}. Create it first.`);
+  }
+  const [issue] = connection.issues;
+  if (issue) {
+    throw new AppError('invalid_config', `${connectionLabel(key)} is not valid: ${issue.path} ${issue.message}.`, {
+      issues: connection.issues,
+    });
+  }
+  if (connection.config.auth_mode !== 'oauth') {
+    throw new AppError(
+      'invalid_request',
+      `${connectionLabel(key)} has auth_mode ${connection.config.auth_mode}; only auth_mode oauth is connected in a browser.`,
+    );
+  }
+  return connection;
+}
+
+/**
+ * Everything that one authorization request needs, found out and fixed: which server, which client, which scope and
+ * resource. What is fixed here is what every later refresh uses.
+ * @throws AppError not_found, invalid_config, invalid_request, discovery_failed, registration_failed
+ */
+export async function buildConsent(
+  deps: ConsentRequestDeps,
+  key: ConnectionKey,
+  state: string,
+  request: Pick<PendingConsent, 'actor' | 'return_url' | 'created_at' | 'expires_at'>,
+): Promise<PendingConsent> {
+  const connection = await connectionFor(deps, key);
+  const { config } = connection;
+  const metadata = await deps.authorizationServer.discover(config);
+  const profile = providerProfile(config.provider, metadata.token_endpoint);
+  const { scope, prompt } = chooseScope(config, metadata, profile);
+  const resource = chooseResource(key.kind, config, metadata, profile);
+  const client = await chooseClient(deps, connection, metadata, scope);
+  const verifier = Buffer.from(deps.random.bytes(VERIFIER_BYTES)).toString('base64url');
+  const { client_secret, ...bound } = client;
+  const binding: ClientBinding = {
+    issuer: metadata.issuer,
+    authorization_endpoint: metadata.authorization_endpoint,
+    token_endpoint: metadata.token_endpoint,
+    revocation_endpoint: config.oauth2_revocation_url ?? metadata.revocation_endpoint,
+    resource,
+    scope,
+    ...bound,
+  };
+  const authorization_url = authorizationUrl({
+    authorization_endpoint: metadata.authorization_endpoint,
+    client_id: client.client_id,
+    redirect_uri: deps.redirectUri,
+    state,
+    code_challenge: await deps.authorizationServer.codeChallenge(verifier),
+    scope,
+    resource,
+    prompt: config.oauth2_prompt ?? prompt,
+    extra: { ...profile.authorize_params, ...config.oauth2_authorize_params },
+  });
+  return {
+    key,
+    incarnation: connection.incarnation,
+    redirect_uri: deps.redirectUri,
+    code_verifier: new Secret(verifier),
+    binding,
+    client_secret,
+    issuer: metadata.issuer,
+    iss_required: metadata.authorization_response_iss_parameter_supported,
+    authorization_url,
+    ...request,
+  };
+}
