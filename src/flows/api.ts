@@ -29,7 +29,8 @@ export interface ConnectionsFlow {
   /** @throws AppError invalid_config (with issues), secret_required, managed_by_file, conflict */
   put(
     key: ConnectionKey,
-    input: { config: Record<string, unknown>; description: string },
+    /** `description` left out: unchanged. */
+    input: { config: Record<string, unknown>; description?: string },
     actor: string,
   ): Promise<{ created: boolean; connection: ConnectionView }>;
   /** @throws AppError not_found, managed_by_file */

@@ -121,7 +121,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
 
   async function write(
     key: ConnectionKey,
-    input: { config: Record<string, unknown>; description: string },
+    input: { config: Record<string, unknown>; description?: string },
     actor: string,
     source: ConnectionSource,
     stored: Connection | undefined,
@@ -131,7 +131,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     const drop = credential?.state === 'connected';
     const result = await connections.save({
       key,
-      description: input.description,
+      description: input.description ?? stored?.description ?? '',
       config,
       source,
       actor,
