@@ -1,0 +1,274 @@
+import { lookup as dnsLookup } from 'node:dns/promises';
+import type { LookupFunction } from 'node:net';
+import { isIP } from 'node:net';
+import type { Dispatcher } from 'undici';
+import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
+import type { Fetch, FetchInit } from './core/ports.ts';
+import { EgressError } from './core/ports.ts';
+import { classifyAddress } from './egress-address.ts';
+
+export type EgressOptions = {
+  /** Name → addresses. The default asks the machine's resolver, so /etc/hosts counts. */
+  resolve?: (hostname: string) => Promise<readonly string[]>;
+  connect_timeout_ms?: number;
+};
+
+/** Which addresses a connection may be opened to. Connections are pooled per policy, so none inherits a wider one. */
+type Policy = 'typed' | 'discovered_inside' | 'discovered_outside';
+type Reason = EgressError['reason'];
+
+const CONNECT_TIMEOUT_MS = 10_000;
+/** Beyond every timeout that a caller brings; it only frees requests that came without any. */
+const HEADERS_TIMEOUT_MS = 900_000;
+
+const systemResolve = async (hostname: string): Promise<readonly string[]> =>
+  (await dnsLookup(hostname, { all: true, order: 'verbatim' })).map((entry) => entry.address);
+
+function bareHost(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}
+
+function refusal(policy: Policy, protocol: string, address: string): string | undefined {
+  const kind = classifyAddress(address);
+  if (kind === 'forbidden') return 'is a link-local, metadata or reserved address, which is never reached';
+  if (policy === 'typed') return undefined;
+  if (kind === 'public') {
+    return protocol === 'http:' ? 'would be reached without TLS, though nobody typed that URL' : undefined;
+  }
+  return policy === 'discovered_inside'
+    ? undefined
+    : 'is inside a private network, and was named by a server that is not';
+}
+
+/** Every address of the host, all of them allowed: one that is not refuses the whole name. */
+async function allowedAddresses(
+  resolve: (hostname: string) => Promise<readonly string[]>,
+  policy: Policy,
+  protocol: string,
+  hostname: string,
+): Promise<readonly string[]> {
+  const host = bareHost(hostname);
+  let addresses: readonly string[] = [host];
+  if (isIP(host) === 0) {
+    try {
+      addresses = await resolve(host);
+    } catch {
+      addresses = [];
+    }
+    if (addresses.length === 0) throw new EgressError('not_sent', 'dns', `The name ${host} does not resolve.`);
+  }
+  for (const address of addresses) {
+    const why = refusal(policy, protocol, address);
+    if (why) throw new EgressError('not_sent', 'egress_refused', `${host} is refused: its address ${why}.`);
+  }
+  return addresses;
+}
+
+/** Hands the checked addresses to the socket, so that no second resolution can give others (DNS rebinding). */
+function pinnedLookup(addresses: readonly string[]): LookupFunction {
+  const entries = addresses.map((address) => ({ address, family: isIP(address) }));
+  return (_hostname, options, callback) => {
+    if (options.all) return callback(null, entries);
+    const [first] = entries;
+    return first ? callback(null, first.address, first.family) : callback(new Error('no address'), '', 0);
+  };
+}
+
+const TCP_CODES = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EHOSTDOWN',
+  'ENETDOWN',
+  'ETIMEDOUT',
+  'EADDRNOTAVAIL',
+  'EACCES',
+  'EPERM',
+  'EMFILE',
+  'EINVAL',
+]);
+
+function codesOf(error: unknown): string[] {
+  const codes: string[] = [];
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if ('code' in at && typeof at.code === 'string') codes.push(at.code);
+    if (at instanceof AggregateError) codes.push(...at.errors.flatMap(codesOf));
+  }
+  return codes;
+}
+
+/** A connection that could not be opened: nothing was sent, whatever the reason. */
+function connectError(error: unknown, protocol: string, host: string): EgressError {
+  if (error instanceof EgressError) return error;
+  const codes = codesOf(error);
+  if (codes.includes('UND_ERR_CONNECT_TIMEOUT')) {
+    return new EgressError('not_sent', 'timeout', `${host} did not accept a connection in time.`);
+  }
+  if (protocol === 'https:' && !codes.some((code) => TCP_CODES.has(code))) {
+    return new EgressError('not_sent', 'tls', `No trusted TLS connection to ${host} could be made.`);
+  }
+  return new EgressError('not_sent', 'connect', `No connection to ${host} could be opened.`);
+}
+
+function pinningConnector(
+  resolve: (hostname: string) => Promise<readonly string[]>,
+  policy: Policy,
+  timeout: number,
+): buildConnector.connector {
+  return (options, callback) => {
+    const fail = (error: unknown) =>
+      callback(connectError(error, options.protocol, options.host ?? options.hostname), null);
+    allowedAddresses(resolve, policy, options.protocol, options.hostname).then((addresses) => {
+      const lookup = pinnedLookup(addresses);
+      const connect = buildConnector({ lookup, timeout, allowH2: false, autoSelectFamily: true });
+      connect({ ...options, hostname: bareHost(options.hostname) }, (error, socket) =>
+        error ? fail(error) : callback(null, socket as NonNullable<typeof socket>),
+      );
+    }, fail);
+  };
+}
+
+/** Notes the moment at which a request is handed to an open socket: up to then nothing was sent. */
+function onWritten(written: () => void): Dispatcher.DispatcherComposeInterceptor {
+  return (dispatch) => (options, handler) =>
+    dispatch(options, {
+      onRequestStart(controller, context) {
+        written();
+        handler.onRequestStart?.(controller, context);
+      },
+      onRequestUpgrade: (...args) => handler.onRequestUpgrade?.(...args),
+      onResponseStart: (...args) => handler.onResponseStart?.(...args),
+      onResponseData: (...args) => handler.onResponseData?.(...args),
+      onResponseEnd: (...args) => handler.onResponseEnd?.(...args),
+      onResponseError: (...args) => handler.onResponseError?.(...args),
+    });
+}
+
+function egressError(error: unknown, phase: EgressError['phase'], host: string, signal?: AbortSignal): EgressError {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) if (at instanceof EgressError) return at;
+  const timedOut = codesOf(error).some((code) => code.endsWith('_TIMEOUT')) || isTimeout(signal?.reason);
+  if (timedOut) return new EgressError(phase, 'timeout', `${host} did not answer in time.`);
+  if (signal?.aborted) return new EgressError(phase, 'aborted', `The request to ${host} was cancelled.`);
+  const reason: Reason = phase === 'not_sent' ? 'connect' : 'reset';
+  return new EgressError(phase, reason, `The connection to ${host} broke.`);
+}
+
+function isTimeout(reason: unknown): boolean {
+  return reason instanceof Error && reason.name === 'TimeoutError';
+}
+
+/**
+ * Passes the body on chunk by chunk, with its failures told as EgressError. It also holds the source, which undici
+ * would otherwise cancel once its own Response is garbage collected.
+ */
+function relay(source: ReadableStream<Uint8Array>, fail: (error: unknown) => EgressError): ReadableStream<Uint8Array> {
+  const reader = source.getReader();
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        } catch (error) {
+          controller.error(fail(error));
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+function requestHeaders(init: FetchInit): Record<string, string> {
+  const headers = Object.fromEntries(new Headers(init.headers));
+  return { 'user-agent': 'mcp-data-platform', ...headers };
+}
+
+function parseUrl(input: string | URL): URL {
+  const text = String(input);
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url;
+  throw new EgressError('not_sent', 'egress_refused', 'The address is not an http or https URL.');
+}
+
+const NULL_BODY = new Set([204, 205, 304]);
+
+/**
+ * The way out. Redirects are never followed: a 3xx comes back as it is, or is refused with `redirect: 'error'`.
+ * A name is resolved once per connection, every address of it is checked, and the socket gets those addresses.
+ */
+export function createEgress(options: EgressOptions = {}): Fetch & { close(): Promise<void> } {
+  const resolve = options.resolve ?? systemResolve;
+  const timeout = options.connect_timeout_ms ?? CONNECT_TIMEOUT_MS;
+  const agents = new Map<string, Agent>();
+
+  const agentFor = (policy: Policy, connection: 'pooled' | 'fresh'): Agent => {
+    const id = `${policy} ${connection}`;
+    const known = agents.get(id);
+    if (known) return known;
+    const agent = new Agent({
+      connect: pinningConnector(resolve, policy, timeout),
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      // Event streams may be silent for hours.
+      bodyTimeout: 0,
+      pipelining: connection === 'fresh' ? 0 : 1,
+    });
+    agents.set(id, agent);
+    return agent;
+  };
+
+  /** Inside only where every address of the origin of trust is: a public name cannot vouch for a private one. */
+  const policyFor = async (trust: FetchInit['trust']): Promise<Policy> => {
+    if (trust.url === 'typed') return 'typed';
+    const host = bareHost(parseUrl(trust.origin_of_trust).hostname);
+    const addresses = isIP(host) ? [host] : await resolve(host).catch(() => []);
+    const inside = addresses.length > 0 && addresses.every((address) => classifyAddress(address) !== 'public');
+    return inside ? 'discovered_inside' : 'discovered_outside';
+  };
+
+  const egress = async (input: string | URL, init: FetchInit): Promise<Response> => {
+    const url = parseUrl(input);
+    const policy = await policyFor(init.trust);
+    // A literal address skips the socket's lookup, and a pooled socket the connector: so ask here, too.
+    if (isIP(bareHost(url.hostname))) await allowedAddresses(resolve, policy, url.protocol, url.hostname);
+    let phase: EgressError['phase'] = 'not_sent';
+    const written = onWritten(() => {
+      phase = 'perhaps_sent';
+    });
+    const dispatcher = agentFor(policy, init.connection ?? 'pooled').compose(written);
+    const fail = (error: unknown) => egressError(error, phase, url.host, init.signal);
+    try {
+      const response = await undiciFetch(url, {
+        method: init.method ?? 'GET',
+        headers: requestHeaders(init),
+        redirect: 'manual',
+        dispatcher,
+        ...(init.body === undefined ? {} : { body: init.body, duplex: 'half' as const }),
+        ...(init.signal ? { signal: init.signal } : {}),
+      });
+      const { status, statusText } = response;
+      if (init.redirect === 'error' && status >= 300 && status < 400 && response.headers.has('location')) {
+        await response.body?.cancel();
+        throw new EgressError(
+          'perhaps_sent',
+          'egress_refused',
+          `${url.host} answered with a redirect, which is refused.`,
+        );
+      }
+      const body = response.body as ReadableStream<Uint8Array> | null;
+      const relayed = body === null || NULL_BODY.has(status) ? null : relay(body, fail);
+      const result = new Response(relayed, { status, statusText, headers: [...response.headers] });
+      Object.defineProperty(result, 'url', { value: url.href });
+      return result;
+    } catch (error) {
+      throw fail(error);
+    }
+  };
+
+  const close = async () => {
+    await Promise.all([...agents.values()].map((agent) => agent.destroy()));
+    agents.clear();
+  };
+  return Object.assign(egress, { close });
+}

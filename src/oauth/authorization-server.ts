@@ -1,0 +1,47 @@
+import { createHash } from 'node:crypto';
+import type { AuthorizationServer, Clock, Fetch } from '../core/ports.ts';
+import { providerProfile } from '../core/provider-profile.ts';
+import { discover } from './discovery.ts';
+import type { ClientMetadata } from './registration.ts';
+import { registerClient } from './registration.ts';
+import { revocationRequest, tokenRequest } from './token-endpoint.ts';
+
+/** Us as a client of authorization servers. */
+export function createAuthorizationServer(tools: {
+  fetch: Fetch;
+  clock: Clock;
+  /** How we introduce ourselves where we register (RFC 7591). */
+  clientMetadata: ClientMetadata;
+}): AuthorizationServer {
+  return {
+    codeChallenge: async (verifier) => createHash('sha256').update(verifier, 'ascii').digest('base64url'),
+    discover: (config) => discover(tools, config),
+    register: (metadata, request) => registerClient(tools, metadata, request),
+    exchangeCode: (client, request) =>
+      tokenRequest(tools, client, {
+        fields: {
+          grant_type: 'authorization_code',
+          code: request.code,
+          redirect_uri: request.redirect_uri,
+          code_verifier: request.code_verifier.reveal(),
+          resource: client.binding.resource,
+        },
+        listen_ms: request.listen_ms,
+        origin_of_trust: request.origin_of_trust,
+      }),
+    refresh: (client, request) => {
+      const profile = providerProfile(undefined, client.binding.token_endpoint);
+      return tokenRequest(tools, client, {
+        fields: {
+          grant_type: 'refresh_token',
+          refresh_token: request.refresh_token.reveal(),
+          scope: profile.scope_on_refresh ? client.binding.scope : null,
+          resource: client.binding.resource,
+        },
+        listen_ms: request.listen_ms,
+        origin_of_trust: request.origin_of_trust,
+      });
+    },
+    revoke: (client, request) => revocationRequest(tools, client, request),
+  };
+}
