@@ -1,0 +1,46 @@
+import type { Kysely } from 'kysely';
+import { sql } from 'kysely';
+import type { CatalogStore } from '../core/ports.ts';
+import { json, toInstant, toTimestamp } from './column-values.ts';
+import type { Database } from './schema.ts';
+
+export function createCatalogStore(db: Kysely<Database>): CatalogStore {
+  return {
+    async list() {
+      const rows = await db.selectFrom('tool_catalog').selectAll().orderBy('kind').orderBy('name').execute();
+      return rows.map(({ kind, name, incarnation, tools, listed_at }) => ({
+        key: { kind, name },
+        incarnation,
+        tools,
+        listed_at: toInstant(listed_at),
+      }));
+    },
+
+    /** A list of an incarnation that is gone is dropped without a word: nobody is left to want it. */
+    async save({ key, incarnation, tools, listed_at }) {
+      await sql`
+        insert into tool_catalog (kind, name, incarnation, tools, listed_at)
+        select kind, name, incarnation, ${json(tools)}, cast(${toTimestamp(listed_at)} as timestamptz)
+        from connections
+        where kind = ${key.kind} and name = ${key.name} and incarnation = ${incarnation}
+        for key share
+        on conflict (kind, name) do update set
+          incarnation = excluded.incarnation, tools = excluded.tools, listed_at = excluded.listed_at`.execute(db);
+    },
+
+    names: () => db.selectFrom('tool_names').selectAll().orderBy('published_name').execute(),
+
+    /** A name once given stays given: of two replicas that name at the same time, the first one's names hold. */
+    async saveNames(names) {
+      if (names.length === 0) return;
+      await sql`
+        insert into tool_names (published_name, kind, name, tool)
+        select given.published_name, given.kind, given.name, given.tool
+        from jsonb_to_recordset(${json(names)})
+          as given (published_name text, kind text, name text, tool text)
+        join connections on connections.kind = given.kind and connections.name = given.name
+        for key share of connections
+        on conflict do nothing`.execute(db);
+    },
+  };
+}

@@ -1,0 +1,137 @@
+import type { Kysely } from 'kysely';
+import type { ConfigSchemas } from '../core/connection.ts';
+import type { ConnectionStore, SaveConnection, SaveResult } from '../core/ports.ts';
+import { insertEvents } from './auth-events.ts';
+import { draw, toTimestamp } from './column-values.ts';
+import { configColumns, lockKeyOf, toConnection } from './connection-rows.ts';
+import type { Database } from './schema.ts';
+import type { SettlementTools } from './settlement.ts';
+import { settleWithin } from './settlement.ts';
+
+export type ConnectionStoreInput = SettlementTools & { db: Kysely<Database>; schemas: ConfigSchemas };
+
+/** Thrown inside the transaction to undo it, and caught around it. */
+class NotSaved extends Error {
+  readonly reason: 'changed' | 'exists';
+
+  constructor(reason: 'changed' | 'exists') {
+    super(reason);
+    this.reason = reason;
+  }
+}
+
+function selectConnections(db: Kysely<Database>) {
+  return db
+    .selectFrom('connections')
+    .leftJoin('connection_credentials as credential', (join) =>
+      join.onRef('credential.kind', '=', 'connections.kind').onRef('credential.name', '=', 'connections.name'),
+    )
+    .selectAll('connections')
+    .select(['credential.access_token', 'credential.refresh_token']);
+}
+
+/** A new connection and its credential, which is born `never_connected`; false when the name is taken. */
+async function insertConnection(db: Kysely<Database>, tools: ConnectionStoreInput, input: SaveConnection) {
+  const { key, source, description, actor } = input;
+  const now = toTimestamp(tools.clock.now());
+  const incarnation = tools.random.uuid();
+  const inserted = await db
+    .insertInto('connections')
+    .values({
+      ...key,
+      incarnation,
+      source,
+      description,
+      ...configColumns(tools.box, key, input.config),
+      created_at: now,
+      updated_at: now,
+      updated_by: actor,
+    })
+    .onConflict((conflict) => conflict.columns(['kind', 'name']).doNothing())
+    .returning('incarnation')
+    .executeTakeFirst();
+  if (!inserted) throw new NotSaved('exists');
+  await db
+    .insertInto('connection_credentials')
+    .values({ ...key, incarnation, lock_key: lockKeyOf(key) })
+    .execute();
+}
+
+async function updateConnection(
+  db: Kysely<Database>,
+  tools: ConnectionStoreInput,
+  input: SaveConnection,
+  expectedRevision: bigint,
+) {
+  const { key, source, description, actor } = input;
+  const updated = await db
+    .updateTable('connections')
+    .set({
+      source,
+      description,
+      ...configColumns(tools.box, key, input.config),
+      revision: await draw(db, 'connection_revision_seq'),
+      updated_at: toTimestamp(tools.clock.now()),
+      updated_by: actor,
+    })
+    .where('kind', '=', key.kind)
+    .where('name', '=', key.name)
+    .where('revision', '=', expectedRevision)
+    .returning('revision')
+    .executeTakeFirst();
+  if (!updated) throw new NotSaved('changed');
+}
+
+export function createConnectionStore(tools: ConnectionStoreInput): ConnectionStore {
+  const { db, box, schemas } = tools;
+  return {
+    async list() {
+      const rows = await selectConnections(db).orderBy('connections.kind').orderBy('connections.name').execute();
+      return rows.map((row) => toConnection(box, schemas, row));
+    },
+
+    async read(key) {
+      const row = await selectConnections(db)
+        .where('connections.kind', '=', key.kind)
+        .where('connections.name', '=', key.name)
+        .executeTakeFirst();
+      return row && toConnection(box, schemas, row);
+    },
+
+    async save(input): Promise<SaveResult> {
+      const { key, expected_revision, settlement } = input;
+      try {
+        return await db.transaction().execute(async (transaction) => {
+          if (expected_revision === null) await insertConnection(transaction, tools, input);
+          else await updateConnection(transaction, tools, input, expected_revision);
+          if (settlement) {
+            const settled = await settleWithin(transaction, tools, settlement);
+            if (!settled.applied) throw new NotSaved('changed');
+          }
+          const row = await selectConnections(transaction)
+            .where('connections.kind', '=', key.kind)
+            .where('connections.name', '=', key.name)
+            .executeTakeFirstOrThrow();
+          return { saved: true, connection: toConnection(box, schemas, row) };
+        });
+      } catch (error) {
+        if (error instanceof NotSaved) return { saved: false, reason: error.reason };
+        throw error;
+      }
+    },
+
+    delete: (key, incarnation, events) =>
+      db.transaction().execute(async (transaction) => {
+        const deleted = await transaction
+          .deleteFrom('connections')
+          .where('kind', '=', key.kind)
+          .where('name', '=', key.name)
+          .where('incarnation', '=', incarnation)
+          .returning('incarnation')
+          .executeTakeFirst();
+        if (!deleted) return false;
+        await insertEvents(transaction, tools, key, events);
+        return true;
+      }),
+  };
+}

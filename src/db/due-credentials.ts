@@ -1,0 +1,70 @@
+import type { Kysely, RawBuilder } from 'kysely';
+import { sql } from 'kysely';
+import type { Credential } from '../core/credential.ts';
+import type { DueQuery } from '../core/ports.ts';
+import { toTimestamp } from './column-values.ts';
+import type { CredentialRow } from './credential-rows.ts';
+import { intentAge, toCredential } from './credential-rows.ts';
+import type { Database } from './schema.ts';
+import type { SecretBox } from './secret-box.ts';
+import { BOX_PREFIX_BYTES } from './secret-box.ts';
+
+/** The dedicated session on which this replica holds its advisory locks; the claim must run on it. */
+export interface DueClaimer {
+  query<Row>(sql: string, parameters: readonly unknown[]): Promise<Row[]>;
+}
+
+/** How far past rows that others hold a claim looks. */
+const WINDOW = 256;
+
+/**
+ * Written with a key that we hold. Others would come up first at every tick and be of no use: the list of connections
+ * shows them instead.
+ */
+export function readable(box: SecretBox): RawBuilder<boolean> {
+  const prefixes = box.prefixes.map(({ prefix }) => Buffer.from(prefix).toString('hex')).join(',');
+  const ours = (column: RawBuilder<unknown>) => sql`
+    encode(substring(${column} from 1 for ${sql.lit(BOX_PREFIX_BYTES)}), 'hex')
+      = any(string_to_array(cast(${prefixes} as text), ','))`;
+  return sql<boolean>`(${ours(sql.ref('access_token'))}
+    and (refresh_token is null or ${ours(sql.ref('refresh_token'))}))`;
+}
+
+/**
+ * Design §4: the rows first (`materialized`), then their locks, one by one and no more than are wanted. Asking for the
+ * lock in the same scan would lock rows that the limit throws away. The lease is compared by the database's clock
+ * (protocol rule 7); `next_refresh_at` was computed by ours, so ours decides whether it is due.
+ */
+function dueStatement(box: SecretBox, query: DueQuery, locking: boolean): RawBuilder<CredentialRow> {
+  const mine = `{${query.exclude_lock_keys.join(',')}}`;
+  const fullHosts = query.exclude_hosts.join('\n');
+  return sql<CredentialRow>`
+    with due as materialized (
+      select connection_credentials.*, ${intentAge}
+      from connection_credentials
+      where next_refresh_at <= ${toTimestamp(query.now)}
+        and state = 'connected'
+        and (intent_at is null
+          or intent_at < clock_timestamp() - cast(${query.lease_ms} as float8) * interval '1 millisecond')
+        and lock_key <> all(cast(cast(${mine} as text) as bigint[]))
+        and coalesce(token_host, '') <> all(string_to_array(cast(${fullHosts} as text), chr(10)))
+        and ${readable(box)}
+      order by next_refresh_at
+      limit ${sql.lit(WINDOW + query.limit)}
+    )
+    select * from due ${locking ? sql`where pg_try_advisory_lock(lock_key)` : sql``}
+    limit ${sql.lit(query.limit)}`;
+}
+
+export async function claimDueCredentials(
+  db: Kysely<Database>,
+  box: SecretBox,
+  claimer: DueClaimer | undefined,
+  query: DueQuery,
+): Promise<Credential[]> {
+  if (query.limit <= 0) return [];
+  const statement = dueStatement(box, query, claimer !== undefined);
+  if (!claimer) return (await statement.execute(db)).rows.map(toCredential);
+  const { sql: text, parameters } = statement.compile(db);
+  return (await claimer.query<CredentialRow>(text, parameters)).map(toCredential);
+}

@@ -1,0 +1,26 @@
+import type { Migration } from 'kysely';
+import { connections } from './000001-connections.ts';
+import { connectionCredentials } from './000002-connection-credentials.ts';
+import { oauthStates } from './000003-oauth-states.ts';
+import { oauthClients } from './000004-oauth-clients.ts';
+import { replicas } from './000005-replicas.ts';
+import { toolCatalog } from './000006-tool-catalog.ts';
+import { signIn } from './000007-sign-in.ts';
+import { encryptionKeys } from './000008-encryption-keys.ts';
+import { connectionAuthEvents } from './000040-connection-auth-events.ts';
+
+/** `breaking`: a server that does not know this migration must not run on the schema that it leaves. */
+export type NumberedMigration = Migration & { breaking?: boolean };
+
+/** In order: base tables are 000001 to 000039, later ones come above 000040. */
+export const migrations: Record<string, NumberedMigration> = {
+  '000001_connections': connections,
+  '000002_connection_credentials': connectionCredentials,
+  '000003_oauth_states': oauthStates,
+  '000004_oauth_clients': oauthClients,
+  '000005_replicas': replicas,
+  '000006_tool_catalog': toolCatalog,
+  '000007_sign_in': signIn,
+  '000008_encryption_keys': encryptionKeys,
+  '000040_connection_auth_events': connectionAuthEvents,
+};

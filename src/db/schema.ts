@@ -1,0 +1,154 @@
+import type { ColumnType, Generated } from 'kysely';
+import type { AuthEventDetail, AuthEventType, Decider, ErrorClass, RevocationReason } from '../core/auth-event.ts';
+import type { TokenEndpointAuthMethod } from '../core/connection.ts';
+import type { ClientBinding, CredentialState, RefreshFailure, RefreshReason } from '../core/credential.ts';
+import type { ConnectionSource, UpstreamTool } from '../core/ports.ts';
+
+/** jsonb: read parsed, written through `json()` so that both engines see the same text. */
+type Json<T> = ColumnType<T, string, string>;
+type NullableJson<T> = ColumnType<T | null, string | null, string | null>;
+/** bytea: `pg` reads a Buffer, the embedded engine a Uint8Array; only the latter is relied upon. */
+type Bytes = Uint8Array;
+
+export type ConnectionTable = {
+  kind: string;
+  name: string;
+  incarnation: string;
+  source: ConnectionSource;
+  description: string;
+  /** Each secret reads `[REDACTED]` here and lies in `config_secrets`. */
+  config: Json<Record<string, unknown>>;
+  config_secrets: Bytes | null;
+  revision: Generated<bigint>;
+  created_at: Date;
+  updated_at: Date;
+  updated_by: string;
+};
+
+export type CredentialTable = {
+  kind: string;
+  name: string;
+  incarnation: string;
+  lock_key: bigint;
+  generation: Generated<bigint>;
+  consent_seq: Generated<bigint>;
+  state: Generated<CredentialState>;
+  access_token: Bytes | null;
+  refresh_token: Bytes | null;
+  client_secret: Bytes | null;
+  token_type: string | null;
+  scope: string | null;
+  expires_at: Date | null;
+  refresh_expires_at: Date | null;
+  refresh_token_fingerprint: string | null;
+  received_at: Date | null;
+  refresh_used_at: Date | null;
+  last_refreshed_at: Date | null;
+  authenticated_by: string | null;
+  authenticated_at: Date | null;
+  binding: NullableJson<ClientBinding>;
+  token_host: string | null;
+  intent_attempt_id: string | null;
+  intent_replica_id: string | null;
+  intent_boot_id: bigint | null;
+  intent_fingerprint: string | null;
+  /** Written and compared by the database's clock alone (protocol rule 7). */
+  intent_at: Date | null;
+  ambiguous: Generated<boolean>;
+  failure_type: RefreshFailure['type'] | null;
+  failure_since: Date | null;
+  failure_last_at: Date | null;
+  failure_count: number | null;
+  failure_error_code: string | null;
+  failure_error_class: ErrorClass | null;
+  revocation_occurred_at: Date | null;
+  revocation_reason: RevocationReason | null;
+  revocation_idp_host: string | null;
+  revocation_decided_by: Decider | null;
+  revoked_from_generation: bigint | null;
+  next_refresh_at: Date | null;
+  next_refresh_reason: RefreshReason | null;
+  settled_attempt_id: string | null;
+};
+
+export type AuthEventTable = {
+  sequence: Generated<bigint>;
+  id: string;
+  occurred_at: Date;
+  connection_kind: string;
+  connection_name: string;
+  event_type: AuthEventType;
+  actor: string;
+  idp_host: string | null;
+  detail: Json<AuthEventDetail>;
+};
+
+export type OauthStateTable = {
+  state_hash: string;
+  kind: string;
+  name: string;
+  incarnation: string;
+  redirect_uri: string;
+  code_verifier: Bytes;
+  binding: Json<ClientBinding>;
+  client_secret: Bytes | null;
+  issuer: string | null;
+  iss_required: boolean;
+  /** Boxed, because it holds the state that this table is not to reveal. */
+  authorization_url: Bytes;
+  actor: string;
+  return_url: string;
+  browser_binding_hash: string | null;
+  created_at: Date;
+  expires_at: Date;
+};
+
+export type OauthClientTable = {
+  kind: string;
+  name: string;
+  issuer: string;
+  redirect_uri: string;
+  client_id: string;
+  client_secret: Bytes | null;
+  token_endpoint_auth_method: TokenEndpointAuthMethod;
+  client_secret_expires_at: Date | null;
+};
+
+export type ReplicaTable = {
+  replica_id: string;
+  boot_id: bigint;
+  /** By the database's clock, like the intent that it is compared with. */
+  last_seen: ColumnType<Date, never, never>;
+  drained_boot: bigint | null;
+};
+
+export type ToolCatalogTable = {
+  kind: string;
+  name: string;
+  incarnation: string;
+  tools: Json<UpstreamTool[]>;
+  listed_at: Date;
+};
+
+export type ToolNameTable = { published_name: string; kind: string; name: string; tool: string };
+
+export type SignInLinkTable = { token_hash: string; actor: string; expires_at: Date };
+export type SessionTable = { session_hash: string; actor: string; expires_at: Date };
+
+export type EncryptionKeyTable = { key_id: string; check_value: Bytes; created_at: Date };
+
+export type Database = {
+  connections: ConnectionTable;
+  connection_credentials: CredentialTable;
+  connection_auth_events: AuthEventTable;
+  oauth_states: OauthStateTable;
+  oauth_clients: OauthClientTable;
+  replicas: ReplicaTable;
+  tool_catalog: ToolCatalogTable;
+  tool_names: ToolNameTable;
+  sign_in_links: SignInLinkTable;
+  sessions: SessionTable;
+  encryption_keys: EncryptionKeyTable;
+};
+
+export type Sequence = 'credential_generation_seq' | 'consent_seq' | 'boot_seq' | 'connection_revision_seq';
