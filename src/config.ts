@@ -50,12 +50,12 @@ const declaredConnection = z.strictObject({
 
 type Setting = { schema: z.ZodType; secret?: true; env?: string; flag?: string; about: string };
 
-const protocol = (name: keyof ProtocolSettings, about: string): Setting => ({
+const protocol = (name: keyof ProtocolSettings, about: string) => ({
   schema: duration(DEFAULT_PROTOCOL_SETTINGS[name]),
   about,
 });
-const bound = (name: keyof ProtocolSettings, about: string): Setting => ({
-  schema: z.coerce.number().int().min(1).max(10_000).default(DEFAULT_PROTOCOL_SETTINGS[name]),
+const bound = (name: keyof ProtocolSettings, about: string) => ({
+  schema: z.coerce.number<number>().int().min(1).max(10_000).default(DEFAULT_PROTOCOL_SETTINGS[name]),
   about,
 });
 
