@@ -1,0 +1,69 @@
+import { createHash } from 'node:crypto';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { ENGINE } from './engine-version.ts';
+
+/** Lies beside the image as `<image>.json`: what is in it, so that another engine's image is left alone. */
+type Manifest = { format: 1; pglite: string; sha256: string };
+
+type Entry = { path: string; kind: 'directory' | 'file'; size: number };
+
+const HEADER_LENGTH_BYTES = 4;
+
+/** Packs a cleanly closed database directory into one file and its manifest. */
+export function packImage(directory: string, imagePath: string): { bytes: number } {
+  const entries = listTree(directory, '');
+  const header = Buffer.from(JSON.stringify(entries));
+  const length = Buffer.alloc(HEADER_LENGTH_BYTES);
+  length.writeUInt32BE(header.length);
+  const files = entries.filter((entry) => entry.kind === 'file');
+  const contents = files.map((entry) => fs.readFileSync(path.join(directory, entry.path)));
+  const packed = gzipSync(Buffer.concat([length, header, ...contents]), { level: 9 });
+  const manifest: Manifest = { format: 1, pglite: ENGINE.pglite, sha256: digest(packed) };
+  fs.mkdirSync(path.dirname(imagePath), { recursive: true });
+  fs.writeFileSync(imagePath, packed);
+  fs.writeFileSync(`${imagePath}.json`, `${JSON.stringify(manifest)}\n`);
+  return { bytes: packed.length };
+}
+
+/** Whether the image is there, whole, and of exactly this engine. */
+export function readImage(imagePath: string): Buffer | undefined {
+  try {
+    const manifest = JSON.parse(fs.readFileSync(`${imagePath}.json`, 'utf8')) as Partial<Manifest>;
+    if (manifest.format !== 1 || manifest.pglite !== ENGINE.pglite) return undefined;
+    const packed = fs.readFileSync(imagePath);
+    return digest(packed) === manifest.sha256 ? packed : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Writes the image's files below `directory`, which exists and is empty. The caller brings them to the disk. */
+export function unpackImage(packed: Buffer, directory: string): void {
+  const bytes = gunzipSync(packed);
+  const headerEnd = HEADER_LENGTH_BYTES + bytes.readUInt32BE(0);
+  const entries = JSON.parse(bytes.toString('utf8', HEADER_LENGTH_BYTES, headerEnd)) as Entry[];
+  let offset = headerEnd;
+  for (const entry of entries) {
+    const target = path.join(directory, entry.path);
+    if (entry.kind === 'directory') fs.mkdirSync(target, { mode: 0o700 });
+    else fs.writeFileSync(target, bytes.subarray(offset, offset + entry.size), { mode: 0o600 });
+    offset += entry.size;
+  }
+}
+
+/** Parents before their children. */
+function listTree(root: string, below: string): Entry[] {
+  const found = fs.readdirSync(path.join(root, below), { withFileTypes: true });
+  return found.flatMap((entry): Entry[] => {
+    const relative = path.posix.join(below, entry.name);
+    if (entry.isDirectory()) return [{ path: relative, kind: 'directory', size: 0 }, ...listTree(root, relative)];
+    if (!entry.isFile() || entry.name === 'postmaster.pid') return [];
+    return [{ path: relative, kind: 'file', size: fs.statSync(path.join(root, relative)).size }];
+  });
+}
+
+function digest(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
