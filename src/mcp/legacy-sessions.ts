@@ -1,0 +1,154 @@
+import type { Server } from '@modelcontextprotocol/server';
+import { isInitializeRequest, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server';
+import type { Clock, Log, Random } from '../core/ports.ts';
+import type { Principal } from '../core/principal.ts';
+import { missingSession, tooManySessions, unknownSession, wrongMethod } from './http-replies.ts';
+
+export type LegacySessionSettings = {
+  /** A session without a request or an open stream for this long is ended; its client initializes again. */
+  idle: number;
+  /** How many there may be; the longest idle one gives way. */
+  most: number;
+};
+
+export const DEFAULT_LEGACY_SESSIONS: LegacySessionSettings = { idle: 30 * 60_000, most: 1_000 };
+
+type LegacySession = {
+  server: Server;
+  transport: WebStandardStreamableHTTPServerTransport;
+  actor: string;
+  used_at: number;
+  open_streams: number;
+};
+
+export type LegacySessionDeps = {
+  build(principal: Principal): Server;
+  clock: Clock;
+  random: Random;
+  log: Log;
+  maxBodyBytes: number;
+  settings: LegacySessionSettings;
+};
+
+/** Tells when a response's stream is over, whoever ends it. */
+function watched(response: Response, ended: () => void): Response {
+  if (!response.body) {
+    ended();
+    return response;
+  }
+  const reader = response.body.getReader();
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { value, done } = await reader.read();
+        if (!done) return controller.enqueue(value);
+        ended();
+        controller.close();
+      } catch (error) {
+        ended();
+        controller.error(error);
+      }
+    },
+    async cancel(reason) {
+      ended();
+      await reader.cancel(reason);
+    },
+  });
+  return new Response(body, response);
+}
+
+/** Sessions of the legacy era (≤ 2025-11-25), each bound to whoever opened it and living on this process alone. */
+export class LegacySessions {
+  readonly #deps: LegacySessionDeps;
+  readonly #sessions = new Map<string, LegacySession>();
+  readonly #closed = new AbortController();
+
+  constructor(deps: LegacySessionDeps) {
+    this.#deps = deps;
+    void this.#sweep();
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  async handle(request: Request, body: unknown, principal: Principal): Promise<Response> {
+    if (!['GET', 'POST', 'DELETE'].includes(request.method)) return wrongMethod();
+    const id = request.headers.get('mcp-session-id');
+    if (id === null) {
+      const opening = request.method === 'POST' && isInitializeRequest(body);
+      return opening ? this.#open(request, body, principal) : missingSession();
+    }
+    const session = this.#sessions.get(id);
+    // Another principal learns nothing, not even that the session exists.
+    if (!session || session.actor !== principal.actor) return unknownSession();
+    session.used_at = this.#deps.clock.monotonic();
+    const response = await session.transport.handleRequest(request, body === undefined ? {} : { parsedBody: body });
+    if (request.method !== 'GET' || !response.ok) return response;
+    session.open_streams += 1;
+    let open = true;
+    return watched(response, () => {
+      if (open) session.open_streams -= 1;
+      open = false;
+      session.used_at = this.#deps.clock.monotonic();
+    });
+  }
+
+  notifyToolsChanged(): void {
+    for (const { server } of this.#sessions.values()) server.sendToolListChanged().catch(() => undefined);
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort();
+    await Promise.allSettled([...this.#sessions.keys()].map((id) => this.#end(id)));
+  }
+
+  async #open(request: Request, body: unknown, principal: Principal): Promise<Response> {
+    const { settings, random, clock, maxBodyBytes } = this.#deps;
+    if (this.#sessions.size >= settings.most && !(await this.#makeRoom())) return tooManySessions();
+    const server = this.#deps.build(principal);
+    const transport: WebStandardStreamableHTTPServerTransport = new WebStandardStreamableHTTPServerTransport({
+      sessionIdGenerator: () => random.uuid(),
+      maxRequestBodySize: maxBodyBytes,
+      onsessioninitialized: (id) => {
+        const used_at = clock.monotonic();
+        this.#sessions.set(id, { server, transport, actor: principal.actor, used_at, open_streams: 0 });
+      },
+      onsessionclosed: (id) => {
+        this.#sessions.delete(id);
+      },
+    });
+    await server.connect(transport);
+    const response = await transport.handleRequest(request, { parsedBody: body });
+    // An initialize that was refused leaves no session behind.
+    if (transport.sessionId === undefined) await server.close();
+    return response;
+  }
+
+  async #makeRoom(): Promise<boolean> {
+    let oldest: [string, LegacySession] | undefined;
+    for (const entry of this.#sessions) {
+      if (entry[1].open_streams === 0 && (!oldest || entry[1].used_at < oldest[1].used_at)) oldest = entry;
+    }
+    if (!oldest) return false;
+    await this.#end(oldest[0]);
+    return true;
+  }
+
+  async #end(id: string): Promise<void> {
+    const session = this.#sessions.get(id);
+    this.#sessions.delete(id);
+    await session?.server.close().catch((error: unknown) => this.#deps.log.debug('closing a session', { error }));
+  }
+
+  async #sweep(): Promise<void> {
+    const { clock, settings } = this.#deps;
+    while (!this.#closed.signal.aborted) {
+      await clock.sleep(settings.idle / 10, this.#closed.signal);
+      const before = clock.monotonic() - settings.idle;
+      for (const [id, session] of [...this.#sessions]) {
+        if (session.open_streams === 0 && session.used_at < before) await this.#end(id);
+      }
+    }
+  }
+}

@@ -1,0 +1,27 @@
+import type { UpstreamTool } from '../core/ports.ts';
+
+/** Most clients read page after page; the bound keeps one answer at a size that all of them take. */
+export const PAGE_SIZE = 250;
+
+const CURSOR = /^v1:(\d{1,9})$/;
+
+export type ToolPage = { tools: UpstreamTool[]; nextCursor?: string };
+
+/**
+ * One page of the list, under cursors of our own.
+ * @returns undefined when the cursor is none that we gave.
+ */
+export function toolPage(tools: readonly UpstreamTool[], cursor: string | undefined): ToolPage | undefined {
+  let start = 0;
+  if (cursor !== undefined) {
+    const found = CURSOR.exec(Buffer.from(cursor, 'base64url').toString('latin1'));
+    if (!found) return undefined;
+    start = Number(found[1]);
+    // A list that became shorter meanwhile simply ends here.
+    if (start === 0 || start % PAGE_SIZE !== 0) return undefined;
+  }
+  const end = start + PAGE_SIZE;
+  const page = tools.slice(start, end);
+  if (end >= tools.length) return { tools: page };
+  return { tools: page, nextCursor: Buffer.from(`v1:${end}`, 'latin1').toString('base64url') };
+}
