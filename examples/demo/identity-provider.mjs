@@ -205,7 +205,7 @@ async function showForm(res, details, again = {}) {
   const known = await provider.Client.find(String(params.client_id));
   const client = known?.clientName ?? String(params.client_id);
   if (prompt.name === 'login') {
-    return sendPage(res, again.refused ? 401 : 200, 'Sign in', loginPage({ action, client, ...again }));
+    return sendPage(res, 200, 'Sign in', loginPage({ action, client, ...again }));
   }
   const content = consentPage({
     action,

@@ -23,6 +23,7 @@ button.quiet { background: transparent; color: var(--ink); border-color: var(--s
 const POLICY = [
   "default-src 'none'",
   `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
+  'img-src data:',
   "base-uri 'none'",
   "frame-ancestors 'none'",
 ].join('; ');
@@ -79,9 +80,9 @@ export function loginPage({ action, client, username = '', refused = false }) {
 ${refused ? '<p role="alert" id="refused">This username and password do not match. Try again.</p>' : ''}
 <form method="post" action="${safe(action)}">
 <label for="username">Username</label>
-<input id="username" name="username" autocomplete="username" autocapitalize="none" required autofocus value="${safe(username)}"${refused ? ' aria-describedby="refused"' : ''}>
+<input id="username" name="username" autocomplete="username" autocapitalize="none" required${refused ? '' : ' autofocus'} value="${safe(username)}">
 <label for="password">Password</label>
-<input id="password" name="password" type="password" autocomplete="current-password" required>
+<input id="password" name="password" type="password" autocomplete="current-password" required${refused ? ' autofocus aria-describedby="refused"' : ''}>
 <div class="row"><button type="submit">Sign in</button></div>
 </form>`;
 }

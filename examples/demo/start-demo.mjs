@@ -2,6 +2,7 @@
 // Starts the demo's identity provider and its protected MCP server, each as a process of its own on loopback.
 // Run by hand (`npm start` here), or imported by `mcp-data-platform --demo` and by the tests.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +14,14 @@ export const UPSTREAM_PORT = 9401;
 export const ACCOUNT = { username: 'demo', password: 'demo' };
 
 const START_LIMIT_MS = 30_000;
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+
+/** @returns {boolean} whether this folder's dependencies are there; this file itself needs none */
+export function isInstalled() {
+  return ['oidc-provider', '@modelcontextprotocol/server-everything'].every((name) =>
+    existsSync(join(HERE, 'node_modules', name, 'package.json')),
+  );
+}
 
 /** @typedef {(line: string) => void} Log */
 /** @typedef {{ pid: number, stop(): Promise<void>, kill(): Promise<void> }} Part */
@@ -25,6 +34,7 @@ const START_LIMIT_MS = 30_000;
  * @returns {Promise<{ issuer: string, upstreamUrl: string, username: string, password: string, stop(): Promise<void> }>}
  */
 export async function startDemo({ dataDir, log = () => {} }) {
+  if (!isInstalled()) throw new Error(`the demo's parts are not installed: run \`npm ci --ignore-scripts\` in ${HERE}`);
   const identityProvider = await startIdentityProvider({
     dataDir: join(dataDir, 'identity-provider'),
     preferredPort: IDENTITY_PROVIDER_PORT,
