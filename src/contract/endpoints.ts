@@ -167,7 +167,9 @@ export const ENDPOINTS = {
     responses: {
       303: { content: 'none', description: 'Connected; back to where the consent was begun.' },
       400: { content: 'html', description: 'A page that says what went wrong and what to do.' },
+      500: { content: 'html', description: 'The same, when this server failed.' },
       502: { content: 'html', description: 'The same, when the authorization server failed.' },
+      503: { content: 'html', description: 'The same, when the database cannot be reached.' },
     },
     problems: [],
   },

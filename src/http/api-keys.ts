@@ -1,0 +1,35 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { ApiKeyRecord } from '../core/ports.ts';
+import { apiKeyActor, type Principal } from '../core/principal.ts';
+
+export type ApiKeys = {
+  /** Who holds this key; undefined: nobody. */
+  verify(key: string): Principal | undefined;
+  /** Whether this actor is a key that still exists as an admin's: else its browser sessions end. */
+  isAdmin(actor: string): boolean;
+};
+
+/** SHA-256, hex. Enough for what is random already: a key of ours cannot be guessed from its hash. */
+export function hashToken(token: string): string {
+  return createHash('sha256').update(token, 'utf8').digest('hex');
+}
+
+/** Checks every record whichever matches, in constant time, so that the answer's delay tells nothing. */
+export function createApiKeys(records: readonly ApiKeyRecord[]): ApiKeys {
+  const known = records.map((record) => ({ ...record, digest: Buffer.from(record.key_hash, 'hex') }));
+  const broken = known.find(({ digest }) => digest.length !== 32);
+  if (broken) throw new TypeError(`the hash of API key "${broken.name}" is not a SHA-256 in hex`);
+  return {
+    verify(key) {
+      const digest = Buffer.from(hashToken(key), 'hex');
+      let found: Principal | undefined;
+      for (const record of known) {
+        if (timingSafeEqual(record.digest, digest)) {
+          found = { actor: apiKeyActor(record.name), role: record.role, via: 'api_key' };
+        }
+      }
+      return found;
+    },
+    isAdmin: (actor) => known.some(({ name, role }) => role === 'admin' && apiKeyActor(name) === actor),
+  };
+}

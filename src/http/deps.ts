@@ -1,0 +1,34 @@
+import type { ENGINES } from '../contract/schemas.ts';
+import type { AccessStore, Clock, Log, Random } from '../core/ports.ts';
+import type { Principal } from '../core/principal.ts';
+import type { AuthorizeFlow, ConnectionsFlow, RefreshFlow } from '../flows/api.ts';
+import type { ApiKeys } from './api-keys.ts';
+
+/** What is mounted beside the admin API: the MCP face. It is reached with an API key alone, never with a cookie. */
+export type Mount = {
+  path: `/${string}`;
+  handle(request: Request, principal: Principal): Promise<Response>;
+};
+
+export type Readiness = { ok: boolean; checks: Record<string, 'ok' | 'failing'> };
+
+export type HttpDeps = {
+  flows: { connections: ConnectionsFlow; authorize: AuthorizeFlow; refresh: RefreshFlow };
+  access: AccessStore;
+  apiKeys: ApiKeys;
+  mounts: readonly Mount[];
+  /** The built portal; null where there is none. */
+  portalDir: string | null;
+  health: { ready(): Promise<Readiness> };
+  version: string;
+  engine: (typeof ENGINES)[number];
+  /** The origin under which browsers and clients reach this server: of the redirect URI, links and cookies. */
+  publicUrl: string;
+  /** Further hosts, `name` or `name:port`. */
+  allowedHosts: readonly string[];
+  /** The Client ID Metadata Document, where `publicUrl` is public https. */
+  clientMetadata?: Record<string, unknown>;
+  clock: Clock;
+  random: Random;
+  log: Log;
+};
