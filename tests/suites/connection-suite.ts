@@ -1,0 +1,189 @@
+import { sql } from 'kysely';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { SaveConnection } from '../../src/core/ports.ts';
+import { REDACTED } from '../../src/core/redact.ts';
+import { lockKeyOf } from '../../src/db/connection-rows.ts';
+import { checkEncryptionKeys } from '../../src/db/encryption-keys.ts';
+import type { OpenDatabase } from '../../src/db/open.ts';
+import { createSecretBox, keyIdOf } from '../../src/db/secret-box.ts';
+import type { Fixture } from './store-fixture.ts';
+import {
+  at,
+  config,
+  create,
+  createConnected,
+  disconnectedChange,
+  event,
+  KEY,
+  NOON,
+  readCredential,
+  refreshedChange,
+  settle,
+  storesOf,
+  testBox,
+} from './store-fixture.ts';
+
+export function connectionSuite(opened: () => OpenDatabase): void {
+  let fixture: Fixture;
+  let stores: Fixture['stores'];
+  beforeEach(() => {
+    fixture = storesOf(opened());
+    stores = fixture.stores;
+  });
+
+  const changeOf = (more: Partial<SaveConnection>): SaveConnection => ({
+    key: KEY,
+    description: 'changed',
+    config: config(),
+    source: 'api',
+    actor: 'bob@example.com',
+    expected_revision: null,
+    ...more,
+  });
+
+  describe('save', () => {
+    it('creates the connection with a credential that was never connected', async () => {
+      const connection = await create(stores, KEY, { static_headers: { 'X-Team': 'blue' } });
+      expect(connection).toMatchObject({
+        key: KEY,
+        source: 'api',
+        description: 'test',
+        issues: [],
+        created_at: NOON,
+        updated_at: NOON,
+        updated_by: 'ada@example.com',
+        config: { endpoint: 'https://mcp.example/mcp', static_headers: { 'X-Team': 'blue' } },
+      });
+      expect(await stores.connections.read(KEY)).toEqual(connection);
+      expect(await stores.connections.list()).toEqual([connection]);
+      const credential = await readCredential(stores);
+      expect(credential).toMatchObject({ state: 'never_connected', token: null, consent_seq: 0n, binding: null });
+      expect(credential.incarnation).toBe(connection.incarnation);
+      expect(credential.lock_key).toBe(lockKeyOf(KEY));
+    });
+
+    it('refuses a name that is taken, also when two create it at once', async () => {
+      const saved = await Promise.all([stores.connections.save(changeOf({})), stores.connections.save(changeOf({}))]);
+      expect(saved.filter((one) => one.saved)).toHaveLength(1);
+      expect(saved.find((one) => !one.saved)).toEqual({ saved: false, reason: 'exists' });
+    });
+
+    it('keeps the incarnation on a change, raises the revision and refuses one that was made on an older one', async () => {
+      const first = await create(stores);
+      fixture.clock.time += 1000;
+      const second = await stores.connections.save(changeOf({ expected_revision: first.revision }));
+      expect(second).toMatchObject({
+        saved: true,
+        connection: { incarnation: first.incarnation, updated_by: 'bob@example.com', updated_at: NOON + 1000 },
+      });
+      expect(second.saved && second.connection.revision).toBeGreaterThan(first.revision);
+      const stale = await stores.connections.save(changeOf({ expected_revision: first.revision, description: 'lost' }));
+      expect(stale).toEqual({ saved: false, reason: 'changed' });
+      expect((await stores.connections.read(KEY))?.description).toBe('changed');
+    });
+
+    it('settles in the same transaction, or changes nothing at all', async () => {
+      const connected = await createConnected(stores);
+      const connection = await stores.connections.read(KEY);
+      const expected_revision = connection?.revision ?? 0n;
+      const settlement = {
+        key: KEY,
+        fence: at(connected),
+        change: disconnectedChange,
+        events: [event('token_deleted_admin')],
+      };
+      const stale = { ...settlement, fence: { ...at(connected), generation: 0n } };
+      expect(await stores.connections.save(changeOf({ expected_revision, settlement: stale }))).toEqual({
+        saved: false,
+        reason: 'changed',
+      });
+      expect(await stores.connections.read(KEY)).toEqual(connection);
+      expect((await stores.connections.save(changeOf({ expected_revision, settlement }))).saved).toBe(true);
+      expect(await readCredential(stores)).toMatchObject({ state: 'revoked' });
+      expect((await stores.events.list({ limit: 5 })).map((one) => one.event_type)).toEqual(['token_deleted_admin']);
+    });
+  });
+
+  describe('delete', () => {
+    it('removes the row, its token and its flows, writes its events, and keeps the history', async () => {
+      const connected = await createConnected(stores);
+      await settle(stores, at(connected), refreshedChange('f0t1'), { events: [event()] });
+      expect(await stores.connections.delete(KEY, connected.incarnation, [event('token_deleted_admin')])).toBe(true);
+      expect(await stores.connections.read(KEY)).toBeUndefined();
+      expect(await stores.credentials.read(KEY)).toBeUndefined();
+      const history = await stores.events.list({ key: KEY, limit: 10 });
+      expect(history.map((one) => one.event_type)).toEqual(['token_deleted_admin', 'refresh_succeeded']);
+    });
+
+    it('leaves a successor alone, and writes nothing', async () => {
+      const old = await create(stores);
+      await stores.connections.delete(KEY, old.incarnation, []);
+      const successor = await create(stores);
+      expect(successor.incarnation).not.toBe(old.incarnation);
+      expect(await stores.connections.delete(KEY, old.incarnation, [event('token_deleted_admin')])).toBe(false);
+      expect(await stores.connections.read(KEY)).toEqual(successor);
+      expect(await stores.events.list({ limit: 10 })).toEqual([]);
+    });
+  });
+
+  describe('a bad row', () => {
+    const secret = { oauth2_client_id: 'client', oauth2_client_secret: 'config-secret' };
+
+    it('is listed with its issue when its secrets were written with another key (lesson 17)', async () => {
+      await create(stores, KEY, secret);
+      const { stores: later } = storesOf(opened(), testBox(2));
+      const [connection] = await later.connections.list();
+      expect(connection?.issues).toEqual([
+        {
+          path: 'config',
+          message: 'cannot be decrypted: the encryption key is another than the one it was written with',
+        },
+      ]);
+      expect(connection?.config.oauth2_client_secret).toBe(REDACTED);
+    });
+
+    it('is listed with the name of the field that no longer passes validation', async () => {
+      await create(stores);
+      await sql`update connections set config = '{"endpoint": 7, "auth_mode": "oauth", "colour": "red"}'::jsonb`.execute(
+        opened().db,
+      );
+      const [connection] = await stores.connections.list();
+      expect(connection?.issues.map((issue) => issue.path).sort()).toEqual(['colour', 'endpoint']);
+    });
+
+    it('is listed when a secret is missing or its kind is unknown', async () => {
+      await create(stores, KEY, secret);
+      await sql`update connections set config_secrets = null`.execute(opened().db);
+      expect((await stores.connections.read(KEY))?.issues).toEqual([
+        { path: 'oauth2_client_secret', message: 'its secret is missing; type it again' },
+      ]);
+      await create(stores, { kind: 'ftp', name: 'old' });
+      expect((await stores.connections.read({ kind: 'ftp', name: 'old' }))?.issues[0]?.path).toBe('kind');
+    });
+  });
+
+  describe('the check of the encryption key', () => {
+    const check = (box: Fixture['box']) => checkEncryptionKeys({ db: opened().db, box, clock: fixture.clock });
+
+    it('passes with the key that rows were written with, and says so clearly when it is another (lesson 17)', async () => {
+      expect(await check(testBox(1))).toEqual({ ok: true });
+      await createConnected(stores);
+      expect(await check(testBox(1))).toEqual({ ok: true });
+      const wrong = await check(testBox(2));
+      expect(wrong).toMatchObject({ ok: false, rows: 1, error: { code: 'invalid_config' } });
+      expect(!wrong.ok && wrong.error.message).toContain('ENCRYPTION_KEY is another key than the one');
+      expect(await check(testBox(1))).toEqual({ ok: true });
+    });
+
+    it('accepts a new key beside the old one, and forgets a key that nothing needs', async () => {
+      await check(testBox(1));
+      expect(await check(testBox(2))).toEqual({ ok: true });
+      await createConnected(storesOf(opened(), testBox(2)).stores);
+      const keys = [3, 2].map((fill) => new Uint8Array(32).fill(fill));
+      const both = createSecretBox({ keys: keys.map((key) => ({ id: keyIdOf(key), key })), random: fixture.random });
+      expect(await check(both)).toEqual({ ok: true });
+      const { rows } = await sql<{ count: bigint }>`select count(*) as count from encryption_keys`.execute(opened().db);
+      expect(rows[0]?.count).toBe(2n);
+    });
+  });
+}
