@@ -158,23 +158,44 @@ function isTimeout(reason: unknown): boolean {
 }
 
 /**
+ * A signal of our own that follows the caller's, and can be let go of: undici keeps its listener for as long as its
+ * request object lives, and Node 20 throws on a signal whose listener limit was set to 0.
+ */
+function follow(signal: AbortSignal | undefined): { signal: AbortSignal; release: () => void } {
+  const controller = new AbortController();
+  const abort = () => controller.abort(signal?.reason);
+  if (signal?.aborted) abort();
+  signal?.addEventListener('abort', abort, { once: true });
+  return { signal: controller.signal, release: () => signal?.removeEventListener('abort', abort) };
+}
+
+/**
  * Passes the body on chunk by chunk, with its failures told as EgressError. It also holds the source, which undici
  * would otherwise cancel once its own Response is garbage collected.
  */
-function relay(source: ReadableStream<Uint8Array>, fail: (error: unknown) => EgressError): ReadableStream<Uint8Array> {
+function relay(
+  source: ReadableStream<Uint8Array>,
+  fail: (error: unknown) => EgressError,
+  release: () => void,
+): ReadableStream<Uint8Array> {
   const reader = source.getReader();
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         try {
           const { done, value } = await reader.read();
-          if (done) controller.close();
-          else controller.enqueue(value);
+          if (!done) return controller.enqueue(value);
+          release();
+          controller.close();
         } catch (error) {
+          release();
           controller.error(fail(error));
         }
       },
-      cancel: (reason) => reader.cancel(reason),
+      cancel: (reason) => {
+        release();
+        return reader.cancel(reason);
+      },
     },
     { highWaterMark: 0 },
   );
@@ -219,9 +240,11 @@ export function createEgress(options: EgressOptions = {}): Fetch & { close(): Pr
   };
 
   /** Inside only where every address of the origin of trust is: a public name cannot vouch for a private one. */
-  const policyFor = async (trust: FetchInit['trust']): Promise<Policy> => {
+  const policyFor = async (url: URL, trust: FetchInit['trust']): Promise<Policy> => {
     if (trust.url === 'typed') return 'typed';
-    const host = bareHost(parseUrl(trust.origin_of_trust).hostname);
+    const origin = parseUrl(trust.origin_of_trust);
+    if (origin.origin === url.origin) return 'typed';
+    const host = bareHost(origin.hostname);
     const addresses = isIP(host) ? [host] : await resolve(host).catch(() => []);
     const inside = addresses.length > 0 && addresses.every((address) => classifyAddress(address) !== 'public');
     return inside ? 'discovered_inside' : 'discovered_outside';
@@ -229,7 +252,7 @@ export function createEgress(options: EgressOptions = {}): Fetch & { close(): Pr
 
   const egress = async (input: string | URL, init: FetchInit): Promise<Response> => {
     const url = parseUrl(input);
-    const policy = await policyFor(init.trust);
+    const policy = await policyFor(url, init.trust);
     // A literal address skips the socket's lookup, and a pooled socket the connector: so ask here, too.
     if (isIP(bareHost(url.hostname))) await allowedAddresses(resolve, policy, url.protocol, url.hostname);
     let phase: EgressError['phase'] = 'not_sent';
@@ -238,6 +261,7 @@ export function createEgress(options: EgressOptions = {}): Fetch & { close(): Pr
     });
     const dispatcher = agentFor(policy, init.connection ?? 'pooled').compose(written);
     const fail = (error: unknown) => egressError(error, phase, url.host, init.signal);
+    const { signal, release } = follow(init.signal);
     try {
       const response = await undiciFetch(url, {
         method: init.method ?? 'GET',
@@ -245,7 +269,7 @@ export function createEgress(options: EgressOptions = {}): Fetch & { close(): Pr
         redirect: 'manual',
         dispatcher,
         ...(init.body === undefined ? {} : { body: init.body, duplex: 'half' as const }),
-        ...(init.signal ? { signal: init.signal } : {}),
+        signal,
       });
       const { status, statusText } = response;
       if (init.redirect === 'error' && status >= 300 && status < 400 && response.headers.has('location')) {
@@ -257,11 +281,13 @@ export function createEgress(options: EgressOptions = {}): Fetch & { close(): Pr
         );
       }
       const body = response.body as ReadableStream<Uint8Array> | null;
-      const relayed = body === null || NULL_BODY.has(status) ? null : relay(body, fail);
+      const relayed = body === null || NULL_BODY.has(status) ? null : relay(body, fail, release);
+      if (relayed === null) release();
       const result = new Response(relayed, { status, statusText, headers: [...response.headers] });
       Object.defineProperty(result, 'url', { value: url.href });
       return result;
     } catch (error) {
+      release();
       throw fail(error);
     }
   };
