@@ -1,0 +1,82 @@
+import {
+  infiniteQueryOptions,
+  keepPreviousData,
+  MutationCache,
+  QueryCache,
+  QueryClient,
+  queryOptions,
+} from '@tanstack/react-query';
+import { createClient } from '../../../src/contract/client.ts';
+import { loseSession } from './session.ts';
+import { ApiProblem, type ConnectionKey } from './wire.ts';
+
+const POLL_MS = 4_000;
+const HISTORY_PAGE = 30;
+
+export const api = createClient({ baseUrl: '', fetch: (url, init) => fetch(url, init) });
+
+function noticeSignOut(error: unknown): void {
+  if (error instanceof ApiProblem && error.status === 401) loseSession();
+}
+
+/** Only an answer that may be another one next time is worth asking for again. */
+function worthRetrying(count: number, error: unknown): boolean {
+  return count < 1 && !(error instanceof ApiProblem && error.status >= 400 && error.status < 500);
+}
+
+export const queryClient = new QueryClient({
+  queryCache: new QueryCache({ onError: noticeSignOut }),
+  mutationCache: new MutationCache({ onError: noticeSignOut }),
+  defaultOptions: { queries: { retry: worthRetrying, retryDelay: 500, staleTime: 1_000 } },
+});
+
+export const connectionsQuery = queryOptions({
+  queryKey: ['connections'],
+  queryFn: ({ signal }) => api.listConnections({ signal }),
+  refetchInterval: POLL_MS,
+});
+
+export const sessionQuery = queryOptions({
+  queryKey: ['session'],
+  queryFn: ({ signal }) => api.getSession({ signal }),
+  staleTime: 60_000,
+});
+
+export function connectionQuery(key: ConnectionKey) {
+  return queryOptions({
+    queryKey: ['connection', key.kind, key.name],
+    queryFn: ({ signal }) => api.getConnection({ params: key, signal }),
+    refetchInterval: POLL_MS,
+  });
+}
+
+export function historyQuery(key: ConnectionKey) {
+  return infiniteQueryOptions({
+    queryKey: ['history', key.kind, key.name],
+    queryFn: ({ signal, pageParam }) =>
+      api.listConnectionEvents({
+        params: key,
+        query: { limit: HISTORY_PAGE, ...(pageParam === null ? {} : { before: pageParam }) },
+        signal,
+      }),
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => last.next_before,
+    placeholderData: keepPreviousData,
+    refetchInterval: POLL_MS,
+  });
+}
+
+/** After anything that an operator did to one connection. */
+export async function refetchConnection(key: ConnectionKey): Promise<void> {
+  await Promise.all([
+    queryClient.invalidateQueries({ queryKey: connectionsQuery.queryKey }),
+    queryClient.invalidateQueries({ queryKey: ['connection', key.kind, key.name] }),
+    queryClient.invalidateQueries({ queryKey: ['history', key.kind, key.name] }),
+  ]);
+}
+
+/** For a person; faults of the portal itself, which have no such words, are named as that. */
+export function problemMessage(error: unknown): string {
+  if (error instanceof ApiProblem && error.message.trim() !== '') return error.message;
+  return 'The portal could not do this. Reload the page; if it happens again, look into the server’s log.';
+}

@@ -1,0 +1,96 @@
+import { useMutation } from '@tanstack/react-query';
+import { LogIn, RefreshCw } from 'lucide-react';
+import { api, problemMessage, refetchConnection } from '../api/queries.ts';
+import { ApiProblem, type ConnectionKey, type OAuthStatus } from '../api/wire.ts';
+import { refreshedWords } from '../text/outcomes.ts';
+import { Button } from '../ui/button.tsx';
+import { Notice } from '../ui/notice.tsx';
+
+function returnPath({ kind, name }: ConnectionKey): string {
+  return `/connections/${encodeURIComponent(kind)}/${encodeURIComponent(name)}?connected=1`;
+}
+
+/** In the same tab: the identity provider sends the browser back to this page. */
+function useConnect(key: ConnectionKey) {
+  return useMutation({
+    mutationFn: () => api.startConsent({ params: key, body: { return_url: returnPath(key) } }),
+    onSuccess: ({ authorization_url }) => {
+      window.location.assign(authorization_url);
+    },
+    onError: () => refetchConnection(key),
+  });
+}
+
+function useRefreshNow(key: ConnectionKey) {
+  return useMutation({
+    mutationFn: () => api.reacquireOAuth({ params: key }),
+    onSettled: () => refetchConnection(key),
+  });
+}
+
+function RefreshOutcome({ refresh }: { refresh: ReturnType<typeof useRefreshNow> }) {
+  const dismiss = () => refresh.reset();
+  if (refresh.data) {
+    return (
+      <Notice tone="good" title={refreshedWords(refresh.data.outcome)} onDismiss={dismiss}>
+        {refresh.data.status.summary}
+      </Notice>
+    );
+  }
+  if (refresh.error) {
+    const waiting = refresh.error instanceof ApiProblem && refresh.error.status === 503;
+    return (
+      <Notice
+        tone={waiting ? 'warn' : 'bad'}
+        title={waiting ? 'Not refreshed yet' : 'Not refreshed'}
+        onDismiss={dismiss}
+      >
+        {problemMessage(refresh.error)}
+      </Notice>
+    );
+  }
+  return null;
+}
+
+export function OAuthActions({ connectionKey, status }: { connectionKey: ConnectionKey; status: OAuthStatus }) {
+  const connect = useConnect(connectionKey);
+  const refresh = useRefreshNow(connectionKey);
+  const first = status.state === 'never_connected';
+  const leaving = connect.isPending || connect.isSuccess;
+  return (
+    <div className="space-y-4">
+      <div className="flex flex-wrap gap-2">
+        <Button
+          look={status.needs_reauth ? 'primary' : 'plain'}
+          icon={<LogIn size={16} aria-hidden />}
+          busy={leaving}
+          onClick={() => {
+            refresh.reset();
+            connect.mutate();
+          }}
+        >
+          {first ? 'Connect' : 'Reconnect'}
+        </Button>
+        {status.state === 'connected' && (
+          <Button
+            icon={<RefreshCw size={16} aria-hidden />}
+            busy={refresh.isPending}
+            disabled={leaving}
+            onClick={() => {
+              connect.reset();
+              refresh.mutate();
+            }}
+          >
+            Refresh now
+          </Button>
+        )}
+      </div>
+      {connect.error && (
+        <Notice tone="bad" title="The sign-in could not be started" onDismiss={() => connect.reset()}>
+          {problemMessage(connect.error)}
+        </Notice>
+      )}
+      <RefreshOutcome refresh={refresh} />
+    </div>
+  );
+}

@@ -1,0 +1,66 @@
+import {
+  CircleCheck,
+  CircleDashed,
+  FileWarning,
+  KeyRound,
+  type LucideIcon,
+  ShieldX,
+  TimerOff,
+  TriangleAlert,
+  Unplug,
+} from 'lucide-react';
+import type { Connection, CredentialState, Health } from '../api/wire.ts';
+import { AUTH_MODE_LABELS, authModeOf, HEALTH_LABELS, STATE_LABELS } from '../text/labels.ts';
+import { Badge } from '../ui/badge.tsx';
+
+const STATE_ICONS: Record<CredentialState, LucideIcon> = {
+  never_connected: CircleDashed,
+  connected: CircleCheck,
+  revoked: Unplug,
+};
+
+const HEALTH_ICONS: Record<Health, LucideIcon> = {
+  ok: CircleCheck,
+  refresh_failing: TriangleAlert,
+  client_misconfigured: ShieldX,
+  access_token_expired: TimerOff,
+  configuration_invalid: FileWarning,
+};
+
+export function StateBadge({ state }: { state: CredentialState }) {
+  const { label, tone } = STATE_LABELS[state];
+  return (
+    <Badge tone={tone} icon={STATE_ICONS[state]}>
+      {label}
+    </Badge>
+  );
+}
+
+export function HealthBadge({ health }: { health: Health }) {
+  const { label, tone } = HEALTH_LABELS[health];
+  return (
+    <Badge tone={tone} icon={HEALTH_ICONS[health]}>
+      {label}
+    </Badge>
+  );
+}
+
+/** State and, beside it, its health; health that is fine goes without saying. */
+export function ConnectionBadges({ connection }: { connection: Connection }) {
+  const { oauth, issues } = connection;
+  if (oauth) {
+    return (
+      <span className="flex flex-wrap gap-1.5">
+        <StateBadge state={oauth.state} />
+        {oauth.health !== 'ok' && <HealthBadge health={oauth.health} />}
+      </span>
+    );
+  }
+  if (issues.length > 0) return <HealthBadge health="configuration_invalid" />;
+  const mode = authModeOf(connection);
+  return (
+    <Badge tone="neutral" icon={KeyRound}>
+      {mode === 'none' ? 'No sign-in needed' : `Fixed ${AUTH_MODE_LABELS[mode].label.toLowerCase()}`}
+    </Badge>
+  );
+}

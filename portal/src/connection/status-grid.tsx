@@ -1,0 +1,85 @@
+import type { ReactNode } from 'react';
+import type { OAuthStatus } from '../api/wire.ts';
+import { refreshReasonWords } from '../text/labels.ts';
+import { Time } from '../ui/time.tsx';
+
+function Cell({ term, children, wide = false }: { term: string; children: ReactNode; wide?: boolean }) {
+  return (
+    <div className={`min-w-0 border-t border-line pt-3 ${wide ? 'sm:col-span-2 lg:col-span-3' : ''}`}>
+      <dt className="text-[0.8125rem] text-ink-soft">{term}</dt>
+      <dd className="mt-0.5 text-sm wrap-anywhere">{children}</dd>
+    </div>
+  );
+}
+
+const Soft = ({ children }: { children: ReactNode }) => <span className="text-ink-soft">{children}</span>;
+
+function TimeOr({ iso, otherwise }: { iso: string | null; otherwise: string }) {
+  return iso === null ? <Soft>{otherwise}</Soft> : <Time iso={iso} />;
+}
+
+function refreshExpiry(status: OAuthStatus): string {
+  return status.has_refresh_token ? 'Not disclosed by the provider' : 'Not applicable';
+}
+
+/** What is known of a connected OAuth connection, all of it from its row. */
+export function StatusGrid({ status }: { status: OAuthStatus }) {
+  const scopes = status.scope?.split(/\s+/).filter(Boolean) ?? [];
+  return (
+    <dl className="grid gap-x-6 gap-y-3.5 sm:grid-cols-2 lg:grid-cols-3">
+      <Cell term="Access token">{status.health === 'access_token_expired' ? 'Present, expired' : 'Present'}</Cell>
+      <Cell term="Access token expires">
+        <TimeOr iso={status.expires_at} otherwise="The provider named no end" />
+      </Cell>
+      <Cell term="Last refreshed">
+        <TimeOr iso={status.last_refreshed_at} otherwise="Not yet" />
+      </Cell>
+      <Cell term="Refresh token">{status.has_refresh_token ? 'Present' : 'None was given'}</Cell>
+      <Cell term="Refresh token expires">
+        <TimeOr iso={status.refresh_expires_at} otherwise={refreshExpiry(status)} />
+      </Cell>
+      <Cell term="Next refresh">
+        <TimeOr iso={status.next_refresh_at} otherwise="None planned" />
+        {status.next_refresh_at && status.next_refresh_reason && (
+          <Soft> {refreshReasonWords(status.next_refresh_reason)}</Soft>
+        )}
+      </Cell>
+      <Cell term="Authorised by">
+        {status.authenticated_by ?? <Soft>Not recorded</Soft>}
+        {status.authenticated_at && (
+          <Soft>
+            , <Time iso={status.authenticated_at} />
+          </Soft>
+        )}
+      </Cell>
+      <Cell term="Identity provider">{status.idp_host ?? <Soft>Not recorded</Soft>}</Cell>
+      {status.failing_since && (
+        <Cell term="Refreshing fails since">
+          <Time iso={status.failing_since} />
+          {status.last_error && (
+            <>
+              {' '}
+              <code className="font-mono text-[0.8125rem]">{status.last_error}</code>
+            </>
+          )}
+        </Cell>
+      )}
+      <Cell term="Scope" wide>
+        {scopes.length === 0 ? (
+          <Soft>Not named by the provider</Soft>
+        ) : (
+          <ul className="flex flex-wrap gap-1.5">
+            {scopes.map((scope) => (
+              <li
+                key={scope}
+                className="rounded-md border border-line bg-sunken px-2 py-0.5 font-mono text-[0.8125rem]"
+              >
+                {scope}
+              </li>
+            ))}
+          </ul>
+        )}
+      </Cell>
+    </dl>
+  );
+}

@@ -1,0 +1,168 @@
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { Link, useNavigate } from '@tanstack/react-router';
+import { ArrowLeft } from 'lucide-react';
+import { type FormEvent, useState } from 'react';
+import { api, connectionsQuery, refetchConnection } from '../api/queries.ts';
+import { ApiProblem, type AuthMode, type FieldIssue } from '../api/wire.ts';
+import { AuthModeChoice } from '../connection/auth-mode-choice.tsx';
+import { ConfigFields } from '../connection/config-fields.tsx';
+import { FormProblem, issuesOf } from '../connection/form-problem.tsx';
+import { type FormTexts, fieldsFor, issuesAt, readForm } from '../text/config-form.ts';
+import { proposeName } from '../text/connection-name.ts';
+import { Button, buttonClass } from '../ui/button.tsx';
+import { CONTROL, Field } from '../ui/field.tsx';
+import { PageHeading } from '../ui/page-heading.tsx';
+
+const KIND = 'mcp';
+const MODES: readonly AuthMode[] = ['oauth', 'none', 'bearer', 'api_key'];
+
+type Draft = { name: string; mode: AuthMode; texts: FormTexts; description: string };
+
+function refused(issues: FieldIssue[]): ApiProblem {
+  return new ApiProblem(422, 'invalid_config', 'The form is not complete.', { issues });
+}
+
+async function create({ name, mode, texts, description }: Draft) {
+  const issues: FieldIssue[] = [];
+  if ((texts.endpoint ?? '').trim() === '')
+    issues.push({ path: 'endpoint', message: 'is needed: paste the server’s URL' });
+  if (name === '') issues.push({ path: 'name', message: 'is needed' });
+  const read = readForm(KIND, mode, texts, {});
+  if (!read.ok) issues.push(...read.issues);
+  if (issues.length > 0 || !read.ok) throw refused(issues);
+  // A PUT replaces what has the name; whoever adds a connection does not mean that.
+  const { connections } = await api.listConnections();
+  if (connections.some((each) => each.kind === KIND && each.name === name)) {
+    throw refused([{ path: 'name', message: `is taken: there is a connection ${name} already` }]);
+  }
+  return api.putConnection({ params: { kind: KIND, name }, body: { config: read.config, description } });
+}
+
+function useAddForm() {
+  const navigate = useNavigate();
+  const known = useQuery(connectionsQuery);
+  const [typedName, setTypedName] = useState<string | null>(null);
+  const [mode, setMode] = useState<AuthMode>('oauth');
+  const [texts, setTexts] = useState<FormTexts>({});
+  const [description, setDescription] = useState('');
+  const taken = known.data?.connections.map((each) => each.name) ?? [];
+  const name = typedName ?? proposeName(texts.endpoint ?? '', taken);
+  const saving = useMutation({
+    mutationFn: create,
+    onSuccess: async (connection) => {
+      const key = { kind: connection.kind, name: connection.name };
+      await refetchConnection(key);
+      await navigate({ to: '/connections/$kind/$name', params: key });
+    },
+  });
+  return {
+    name,
+    setTypedName,
+    mode,
+    setMode,
+    texts,
+    setText: (key: string, text: string) => setTexts((before) => ({ ...before, [key]: text })),
+    description,
+    setDescription,
+    saving,
+    submit: (event: FormEvent) => {
+      event.preventDefault();
+      saving.mutate({ name: name.trim(), mode, texts, description: description.trim() });
+    },
+  };
+}
+
+function NameField({ form, issues }: { form: ReturnType<typeof useAddForm>; issues: readonly string[] }) {
+  return (
+    <Field label="Name" hint="Lower-case letters, digits and hyphens. Its tools are called name__tool." issues={issues}>
+      {(control) => (
+        <input
+          {...control}
+          type="text"
+          value={form.name}
+          onChange={({ target }) => form.setTypedName(target.value)}
+          spellCheck={false}
+          autoComplete="off"
+          className={CONTROL}
+        />
+      )}
+    </Field>
+  );
+}
+
+export function AddConnectionPage() {
+  const form = useAddForm();
+  const issues = issuesOf(form.saving.error);
+  const shown = ['name', 'auth_mode', 'description', ...fieldsFor(KIND, form.mode).map((field) => field.key)];
+  const common = { kind: KIND, mode: form.mode, texts: form.texts, stored: {}, issues, onText: form.setText };
+  return (
+    <div className="mx-auto max-w-2xl">
+      <PageHeading
+        title="Add a connection"
+        before={
+          <Link
+            to="/connections"
+            className="inline-flex items-center gap-1.5 rounded text-sm text-accent hover:underline"
+          >
+            <ArrowLeft size={15} aria-hidden /> Connections
+          </Link>
+        }
+      />
+      <form
+        noValidate
+        onSubmit={form.submit}
+        className="space-y-6 rounded-xl border border-line bg-surface p-5 shadow-card sm:p-7"
+      >
+        <Field
+          label="URL of the MCP server"
+          hint="Paste it as its documentation gives it; it often ends in /mcp."
+          issues={issuesAt(issues, 'endpoint')}
+        >
+          {(control) => (
+            <input
+              {...control}
+              type="url"
+              inputMode="url"
+              // biome-ignore lint/a11y/noAutofocus: the page exists to have a URL pasted into this field
+              autoFocus
+              value={form.texts.endpoint ?? ''}
+              onChange={({ target }) => form.setText('endpoint', target.value)}
+              placeholder="https://mcp.example.com/mcp"
+              spellCheck={false}
+              className={`${CONTROL} font-mono`}
+            />
+          )}
+        </Field>
+        <NameField form={form} issues={issuesAt(issues, 'name')} />
+        <AuthModeChoice
+          modes={MODES}
+          value={form.mode}
+          issues={issuesAt(issues, 'auth_mode')}
+          onChange={form.setMode}
+        />
+        <ConfigFields {...common} without={['endpoint']} />
+        <Field label="Description" optional issues={issuesAt(issues, 'description')}>
+          {(control) => (
+            <input
+              {...control}
+              type="text"
+              maxLength={1000}
+              value={form.description}
+              onChange={({ target }) => form.setDescription(target.value)}
+              className={CONTROL}
+            />
+          )}
+        </Field>
+        <FormProblem error={form.saving.error} shown={shown} />
+        <div className="flex flex-wrap gap-2 border-t border-line pt-5">
+          <Button type="submit" look="primary" busy={form.saving.isPending}>
+            Add connection
+          </Button>
+          <Link to="/connections" className={buttonClass('quiet')}>
+            Cancel
+          </Link>
+        </div>
+      </form>
+    </div>
+  );
+}

@@ -1,0 +1,183 @@
+import { AUTH_MODES, type AuthMode, type FieldIssue, REDACTED } from '../api/wire.ts';
+
+export type Config = Readonly<Record<string, unknown>>;
+/** What stands in the form, by configuration key. A missing key is an empty field. */
+export type FormTexts = Readonly<Record<string, string>>;
+
+export type ConfigField = {
+  key: string;
+  label: string;
+  type: 'text' | 'url' | 'secret' | 'choice' | 'map' | 'secret_map';
+  hint?: string;
+  required?: boolean;
+  choices?: readonly string[];
+  /** Not offered unless asked for: most connections never need it. */
+  advanced?: boolean;
+};
+
+const ENDPOINT: ConfigField = { key: 'endpoint', label: 'URL of the MCP server', type: 'url', required: true };
+const BASE_URL: ConfigField = { key: 'base_url', label: 'Base URL of the API', type: 'url', required: true };
+
+const MODE_FIELDS: Record<AuthMode, readonly ConfigField[]> = {
+  none: [],
+  bearer: [{ key: 'credential', label: 'Token', type: 'secret', required: true }],
+  api_key: [
+    { key: 'credential', label: 'Key', type: 'secret', required: true },
+    { key: 'api_key_header', label: 'Header', type: 'text', hint: 'X-API-Key when left empty.' },
+  ],
+  basic: [
+    { key: 'username', label: 'User name', type: 'text', required: true },
+    { key: 'password', label: 'Password', type: 'secret', required: true },
+  ],
+  oauth: [
+    {
+      key: 'oauth2_client_id',
+      label: 'Client ID',
+      type: 'text',
+      hint: 'Leave empty: the platform registers itself where the server allows it.',
+      advanced: true,
+    },
+    { key: 'oauth2_client_secret', label: 'Client secret', type: 'secret', advanced: true },
+    {
+      key: 'oauth2_scope',
+      label: 'Scope',
+      type: 'text',
+      hint: 'Separated by spaces, sent as written. Empty: what the server asks for.',
+      advanced: true,
+    },
+    { key: 'oauth2_issuer', label: 'Issuer', type: 'url', hint: 'Empty: found by asking the server.', advanced: true },
+    { key: 'oauth2_authorization_url', label: 'Authorization URL', type: 'url', advanced: true },
+    { key: 'oauth2_token_url', label: 'Token URL', type: 'url', advanced: true },
+    { key: 'oauth2_revocation_url', label: 'Revocation URL', type: 'url', advanced: true },
+    {
+      key: 'oauth2_token_endpoint_auth_method',
+      label: 'Client authentication',
+      type: 'choice',
+      choices: ['client_secret_basic', 'client_secret_basic_raw', 'client_secret_post', 'none'],
+      advanced: true,
+    },
+    {
+      key: 'oauth2_refresh_max_lifetime',
+      label: 'Refresh token lives without use for',
+      type: 'text',
+      hint: 'Such as 30m, 24h or 60d, if the provider has such a limit.',
+      advanced: true,
+    },
+    {
+      key: 'oauth2_resource',
+      label: 'Resource (RFC 8707)',
+      type: 'text',
+      hint: 'auto, off, or a URL.',
+      advanced: true,
+    },
+    { key: 'oauth2_prompt', label: 'Prompt', type: 'text', hint: 'Such as consent.', advanced: true },
+    {
+      key: 'oauth2_authorize_params',
+      label: 'More authorization parameters',
+      type: 'map',
+      hint: 'One «name: value» a line.',
+      advanced: true,
+    },
+  ],
+};
+
+const SHARED_FIELDS: readonly ConfigField[] = [
+  {
+    key: 'static_headers',
+    label: 'Static headers',
+    type: 'secret_map',
+    hint: `One «Name: value» a line, sent with every request. ${REDACTED} keeps the stored value.`,
+    advanced: true,
+  },
+  { key: 'connect_timeout', label: 'Connect timeout', type: 'text', hint: '10s when left empty.', advanced: true },
+  { key: 'call_timeout', label: 'Call timeout', type: 'text', hint: '60s when left empty.', advanced: true },
+];
+
+/** Which fields the form shows, in their order. */
+export function fieldsFor(kind: string, mode: AuthMode): ConfigField[] {
+  return [kind === 'api' ? BASE_URL : ENDPOINT, ...MODE_FIELDS[mode], ...SHARED_FIELDS];
+}
+
+function everyField(kind: string): ConfigField[] {
+  const all = [
+    kind === 'api' ? BASE_URL : ENDPOINT,
+    ...AUTH_MODES.flatMap((mode) => MODE_FIELDS[mode]),
+    ...SHARED_FIELDS,
+  ];
+  return [...new Map(all.map((field) => [field.key, field])).values()];
+}
+
+function isMap(field: ConfigField): boolean {
+  return field.type === 'map' || field.type === 'secret_map';
+}
+
+function mapText(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return '';
+  return Object.entries(value)
+    .map(([name, text]) => `${name}: ${String(text)}`)
+    .join('\n');
+}
+
+export function textsOf(kind: string, config: Config): FormTexts {
+  const texts: Record<string, string> = {};
+  for (const field of everyField(kind)) {
+    const value = config[field.key];
+    if (value === undefined || value === null) continue;
+    texts[field.key] = isMap(field) ? mapText(value) : String(value);
+  }
+  return texts;
+}
+
+type MapRead = { ok: true; map: Record<string, string> } | { ok: false; message: string };
+
+function readMap(text: string): MapRead {
+  const map: Record<string, string> = {};
+  for (const line of text.split('\n').filter((each) => each.trim() !== '')) {
+    const colon = line.indexOf(':');
+    const name = line.slice(0, colon).trim();
+    if (colon < 1 || name === '')
+      return { ok: false, message: `needs «name: value» on each line; not so: ${line.trim()}` };
+    map[name] = line.slice(colon + 1).trim();
+  }
+  return { ok: true, map };
+}
+
+export type FormRead = { ok: true; config: Record<string, unknown> } | { ok: false; issues: FieldIssue[] };
+
+/**
+ * The configuration that the form asks for. Keys that the form does not know, and fields of other auth modes, stay as
+ * they are in `base`; an emptied field is left out.
+ */
+export function readForm(kind: string, mode: AuthMode, texts: FormTexts, base: Config): FormRead {
+  const config: Record<string, unknown> = { ...base, auth_mode: mode };
+  const issues: FieldIssue[] = [];
+  for (const field of fieldsFor(kind, mode)) {
+    const text = texts[field.key] ?? '';
+    delete config[field.key];
+    if (text.trim() === '') continue;
+    if (!isMap(field)) {
+      // A secret is taken as typed: a space at its end may belong to it.
+      config[field.key] = field.type === 'secret' ? text : text.trim();
+      continue;
+    }
+    const read = readMap(text);
+    if (read.ok) config[field.key] = read.map;
+    else issues.push({ path: field.key, message: read.message });
+  }
+  return issues.length > 0 ? { ok: false, issues } : { ok: true, config };
+}
+
+/** Issues of one field, those of its parts included (`static_headers.X-Team`). */
+export function issuesAt(issues: readonly FieldIssue[], key: string): string[] {
+  return issues
+    .filter(({ path }) => [key, `config.${key}`].some((at) => path === at || path.startsWith(`${at}.`)))
+    .map(({ path, message }) => {
+      const part = path.slice(path.indexOf(key) + key.length + 1);
+      return part ? `${part} ${message}` : message.charAt(0).toUpperCase() + message.slice(1);
+    });
+}
+
+/** Issues that no shown field can carry. */
+export function issuesElsewhere(issues: readonly FieldIssue[], shown: readonly string[]): FieldIssue[] {
+  return issues.filter(({ path }) => !shown.some((key) => issuesAt([{ path, message: '' }], key).length > 0));
+}

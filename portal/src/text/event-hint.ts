@@ -1,0 +1,69 @@
+import type { AuthEvent, AuthEventType, Decider } from '../api/wire.ts';
+import { ERROR_CLASS_WORDS, REVOCATION_WORDS, refreshReasonWords } from './labels.ts';
+import { absoluteTime, durationText } from './time.ts';
+
+type Detail = AuthEvent['detail'];
+type Part = string | false | null | undefined;
+
+function sentence(...parts: Part[]): string | null {
+  const text = parts.filter(Boolean).join(' · ');
+  return text === '' ? null : `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+}
+
+function wordsOf<K extends string>(record: Record<K, string>, key: string | undefined): string | undefined {
+  return key !== undefined && Object.hasOwn(record, key) ? record[key as K] : key;
+}
+
+function errorWords(detail: Detail): Part {
+  if (detail.idp_error_code) return detail.idp_error_code;
+  return detail.error_class && ERROR_CLASS_WORDS[detail.error_class];
+}
+
+const httpStatus = (detail: Detail): Part => detail.http_status !== undefined && `HTTP ${detail.http_status}`;
+const took = (detail: Detail): Part => detail.duration_ms !== undefined && durationText(detail.duration_ms);
+const retry = (detail: Detail): Part => detail.retry_at && `next attempt ${absoluteTime(detail.retry_at)}`;
+const because = (detail: Detail): Part => detail.reason && refreshReasonWords(detail.reason);
+
+const DECIDED_BY: Record<Decider, string> = {
+  idp: 'decided by the identity provider',
+  platform: 'decided by this platform',
+  person: 'decided by a person',
+};
+const decidedBy = (detail: Detail): Part => detail.decided_by && DECIDED_BY[detail.decided_by];
+
+const HINTS: Record<AuthEventType, (event: AuthEvent) => string | null> = {
+  connect_started: ({ idp_host }) => sentence(idp_host && `consent asked for at ${idp_host}`),
+  connect_completed: ({ detail }) =>
+    sentence(
+      detail.has_refresh_token === false && 'no refresh token was given',
+      detail.scope && `scope: ${detail.scope}`,
+      detail.expires_at && `access token until ${absoluteTime(detail.expires_at)}`,
+    ),
+  connect_failed: ({ detail }) =>
+    sentence(
+      errorWords(detail) ?? detail.reason?.replaceAll('_', ' '),
+      httpStatus(detail),
+      detail.step && `while: ${detail.step.replaceAll('_', ' ')}`,
+    ),
+  refresh_succeeded: ({ detail }) =>
+    sentence(because(detail), detail.rotated_refresh && 'refresh token rotated', took(detail)),
+  refresh_failed_transient: ({ detail }) => sentence(errorWords(detail), httpStatus(detail), retry(detail)),
+  refresh_failed_misconfigured: ({ detail }) =>
+    sentence(errorWords(detail), 'correct the client id, secret or scope', retry(detail)),
+  refresh_failed_revoked: ({ detail }) => sentence(errorWords(detail), httpStatus(detail), decidedBy(detail)),
+  refresh_rotation_persistence_failed: () =>
+    sentence('the database could not be written; the token waits in the data directory'),
+  rotation_recovered: ({ detail }) =>
+    sentence(
+      'stored from the data directory',
+      detail.after_expires_at && `until ${absoluteTime(detail.after_expires_at)}`,
+    ),
+  token_deleted_revoked: ({ detail }) => sentence(wordsOf(REVOCATION_WORDS, detail.reason), decidedBy(detail)),
+  token_deleted_admin: ({ detail }) => sentence(wordsOf(REVOCATION_WORDS, detail.reason)),
+  token_revoked_upstream: ({ idp_host, detail }) => sentence(idp_host && `at ${idp_host}`, httpStatus(detail)),
+};
+
+/** The one thing worth knowing about this event beyond its label. */
+export function eventHint(event: AuthEvent): string | null {
+  return HINTS[event.event_type](event);
+}
