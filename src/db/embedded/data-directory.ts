@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { AppError } from '../../core/errors.ts';
-import { syncPath, syncTree } from './durable-file-system.js';
+import { syncPath } from './durable-file-system.js';
 import { EmbeddedEngine } from './engine.ts';
 import { ENGINE, ENGINE_FILE, engineLine } from './engine-version.ts';
 import { readImage, unpackImage } from './image.ts';
@@ -28,8 +28,7 @@ export async function prepareDatabase(dataDir: string, imagePath?: string): Prom
   if (image === undefined) {
     await EmbeddedEngine.initialise(unfinished);
   } else {
-    unpackImage(image, unfinished);
-    syncTree(unfinished);
+    await unpackImage(image, unfinished);
   }
   fs.rmSync(database, { recursive: true, force: true });
   fs.renameSync(unfinished, database);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
+import { syncPath } from './durable-file-system.js';
 import { ENGINE } from './engine-version.ts';
 
 /** Lies beside the image as `<image>.json`: what is in it, so that another engine's image is left alone. */
@@ -10,6 +11,8 @@ type Manifest = { format: 1; pglite: string; sha256: string };
 type Entry = { path: string; kind: 'directory' | 'file'; size: number };
 
 const HEADER_LENGTH_BYTES = 4;
+/** A thousand small files: their syncs are cheaper together than one after the other. */
+const WRITERS = 16;
 
 /** Packs a cleanly closed database directory into one file and its manifest. */
 export function packImage(directory: string, imagePath: string): { bytes: number } {
@@ -39,17 +42,38 @@ export function readImage(imagePath: string): Buffer | undefined {
   }
 }
 
-/** Writes the image's files below `directory`, which exists and is empty. The caller brings them to the disk. */
-export function unpackImage(packed: Buffer, directory: string): void {
+/** Writes the image's tree into `directory`, which exists and is empty, and brings all of it to the disk. */
+export async function unpackImage(packed: Buffer, directory: string): Promise<void> {
   const bytes = gunzipSync(packed);
   const headerEnd = HEADER_LENGTH_BYTES + bytes.readUInt32BE(0);
   const entries = JSON.parse(bytes.toString('utf8', HEADER_LENGTH_BYTES, headerEnd)) as Entry[];
+  const files: { target: string; content: Buffer }[] = [];
+  const directories = [directory];
   let offset = headerEnd;
   for (const entry of entries) {
     const target = path.join(directory, entry.path);
-    if (entry.kind === 'directory') fs.mkdirSync(target, { mode: 0o700 });
-    else fs.writeFileSync(target, bytes.subarray(offset, offset + entry.size), { mode: 0o600 });
+    if (entry.kind === 'directory') {
+      fs.mkdirSync(target, { mode: 0o700 });
+      directories.push(target);
+    } else {
+      files.push({ target, content: bytes.subarray(offset, offset + entry.size) });
+    }
     offset += entry.size;
+  }
+  await Promise.all(Array.from({ length: WRITERS }, () => writeFiles(files)));
+  for (const target of directories.reverse()) syncPath(target, 'r');
+}
+
+/** Takes files from the end of the shared list until none is left. */
+async function writeFiles(files: { target: string; content: Buffer }[]): Promise<void> {
+  for (let file = files.pop(); file !== undefined; file = files.pop()) {
+    const handle = await fs.promises.open(file.target, 'wx', 0o600);
+    try {
+      await handle.writeFile(file.content);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
   }
 }
 
