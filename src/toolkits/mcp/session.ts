@@ -28,21 +28,57 @@ export type SessionOptions = {
 const RELISTEN_MS = { first: 1_000, longest: 60_000 };
 const GOODBYE_MS = 2_000;
 
+/** Under this key a result travels through the SDK untouched. */
+const VERBATIM = 'mcp-data-platform/verbatim';
+const FORWARDED = new Set(['tools/list', 'tools/call']);
+
 type SendOptions = Parameters<StreamableHTTPClientTransport['send']>[1];
 type Message = Parameters<StreamableHTTPClientTransport['send']>[0];
+type Received = NonNullable<StreamableHTTPClientTransport['onmessage']>;
 
-/** Answers a request itself once the stream that would have brought the answer has ended without it. */
+/**
+ * Two things that the SDK's transport does not do for a gateway. It answers a request itself once the stream that
+ * would have brought the answer has ended without it. And it carries results verbatim: the SDK's modern codec refuses
+ * a whole list over one bad tool, and a result over one unknown block, so it gets an empty one to validate and the
+ * true one rides along.
+ */
 class UpstreamTransport extends StreamableHTTPClientTransport {
+  readonly #forwarded = new Set<string | number>();
+
+  constructor(url: URL, options: StreamableHTTPClientTransportOptions) {
+    super(url, options);
+    let receive: Received | undefined;
+    Object.defineProperty(this, 'onmessage', {
+      get: () => receive,
+      set: (handler: Received | undefined) => {
+        receive = handler && ((message) => handler(this.#wrapped(message)));
+      },
+    });
+  }
+
   override send(message: Message, options?: SendOptions): Promise<void> {
     if (Array.isArray(message) || !('id' in message) || !('method' in message) || options?.onRequestStreamEnd) {
       return super.send(message, options);
     }
     const { id } = message;
+    if (FORWARDED.has(message.method)) this.#forwarded.add(id);
     const onRequestStreamEnd = () => {
       const error = { code: STREAM_ENDED_CODE, message: 'stream ended', data: STREAM_ENDED };
       this.onmessage?.({ jsonrpc: '2.0', id, error });
     };
-    return super.send(message, { ...options, onRequestStreamEnd });
+    return super.send(message, { ...options, onRequestStreamEnd }).catch((error: unknown) => {
+      this.#forwarded.delete(id);
+      throw error;
+    });
+  }
+
+  #wrapped(message: Parameters<Received>[0]): Parameters<Received>[0] {
+    if (!('id' in message) || message.id === undefined || 'method' in message) return message;
+    if (!this.#forwarded.delete(message.id) || !('result' in message)) return message;
+    const { result } = message;
+    if (typeof result.resultType === 'string' && result.resultType !== 'complete') return message;
+    const valid = { tools: [], content: [], ttlMs: 0, cacheScope: 'private', resultType: 'complete' };
+    return { ...message, result: { ...valid, [VERBATIM]: result } };
   }
 }
 
@@ -81,12 +117,13 @@ export class Session {
   ): Promise<Record<string, unknown>> {
     this.#inFlight += 1;
     try {
-      return await this.#client.request({ method, params }, ResultSchema, {
+      const result: Record<string, unknown> = await this.#client.request({ method, params }, ResultSchema, {
         signal: call.signal,
         timeout: options.timeout,
         ...(this.era === 'modern' ? { headers: options.headers } : {}),
         ...(call.onprogress ? { onprogress: call.onprogress } : {}),
       });
+      return (result[VERBATIM] ?? result) as Record<string, unknown>;
     } finally {
       this.#inFlight -= 1;
       if (this.#retired && this.#inFlight === 0) void this.close();
