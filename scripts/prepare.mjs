@@ -7,7 +7,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const MINIMUM = [20, 19];
+const MINIMUM = { major: 20, minor: 19 };
 
 /** What a build is made from: when none of it changed, there is nothing to build. */
 const BUILD_INPUTS = [
@@ -28,8 +28,8 @@ export function fail(message) {
 
 export function requireNode() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  if (major > MINIMUM[0] || (major === MINIMUM[0] && minor >= MINIMUM[1])) return;
-  fail(`Node ${MINIMUM.join('.')} or newer is needed; this is ${process.versions.node}.`);
+  if (major > MINIMUM.major || (major === MINIMUM.major && minor >= MINIMUM.minor)) return;
+  fail(`Node ${MINIMUM.major}.${MINIMUM.minor} or newer is needed; this is ${process.versions.node}.`);
 }
 
 /**

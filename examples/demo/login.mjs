@@ -7,18 +7,21 @@ const MOST_HOPS = 25;
 /**
  * Walks from an authorization URL through the identity provider's login form and consent form to the page where the
  * redirects end, which is the application's callback or what that leads to. `authorizationUrl` may be a page of the
- * application that sets a cookie and redirects. `cookie` is a Cookie header that the browser already has for it.
+ * application that sets a cookie and redirects. `cookie` is a Cookie header that the browser already has for it;
+ * `application` names another address that the browser has a cookie for.
  *
- * @param {{ authorizationUrl: string | URL, username: string, password: string, cookie?: string }} person
+ * @param {{ authorizationUrl: string | URL, username: string, password: string, cookie?: string, application?: { url: string, cookie: string } }} person
  * @returns {Promise<{ url: string, status: number, body: string }>}
  */
-export async function submitLogin({ authorizationUrl, username, password, cookie }) {
+export async function submitLogin({ authorizationUrl, username, password, cookie, application }) {
   const jar = createCookieJar();
   let url = new URL(authorizationUrl);
   /** @type {URLSearchParams | undefined} */
   let form;
   let signedIn = false;
   for (const pair of cookie?.split(/; */) ?? []) jar.store(url, `${pair}; Path=/`);
+  for (const pair of application?.cookie.split(/; */) ?? [])
+    jar.store(new URL(application?.url ?? url), `${pair}; Path=/`);
 
   for (let hop = 0; hop < MOST_HOPS; hop += 1) {
     const answer = await fetch(url, {

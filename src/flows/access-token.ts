@@ -84,7 +84,9 @@ export function createAccessTokens(deps: AccessTokenDeps): AccessTokenFor {
   let notices = 0;
   notifier.subscribe('credentials', (label) => {
     notices += 1;
-    cache.delete(label);
+    // After a lost connection to the database the notice is empty: anything may have changed.
+    if (label === '') cache.clear();
+    else cache.delete(label);
   });
 
   const usable = (entry: Cached, rejected: Secret | undefined): boolean =>

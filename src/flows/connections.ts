@@ -37,7 +37,7 @@ export type ConnectionsDeps = {
   clock: Clock;
   log: Log;
   /** Opens what the connection leads to, for a test. */
-  testUpstream(key: ConnectionKey, signal: AbortSignal): Promise<ToolkitTest>;
+  testUpstream(connection: Connection, signal: AbortSignal): Promise<ToolkitTest>;
 };
 
 function listIssues(issues: readonly FieldIssue[]): string {
@@ -206,7 +206,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       if (issue) {
         return { ok: false, message: `The configuration is not valid: ${issue.path} ${issue.message}.`, details: {} };
       }
-      return deps.testUpstream(key, signal);
+      return deps.testUpstream(connection, signal);
     },
 
     history: (query) => deps.events.list(query),

@@ -1,0 +1,176 @@
+#!/usr/bin/env node
+import { Command, CommanderError, Option } from 'commander';
+import { ownerEndpoint, requestSignInLink, waitForOwnership } from './attach.ts';
+import { systemClock } from './clock.ts';
+import { type Config, loadConfig, SETTINGS } from './config.ts';
+import { isAppError } from './core/errors.ts';
+import type { Log } from './core/ports.ts';
+import { acquireOwnership } from './db/embedded/owner-lock.ts';
+import { type Demo, startDemo } from './demo.ts';
+import { createEgress } from './egress.ts';
+import { createLog } from './log.ts';
+import { type Platform, packageVersion, startPlatform } from './main.ts';
+import { createRelay } from './mcp/relay.ts';
+import { startMessage } from './start-message.ts';
+
+type Flags = {
+  transport?: string;
+  address?: string;
+  dataDir?: string;
+  publicUrl?: string;
+  config?: string;
+  demo?: boolean;
+};
+
+function settingsOf(flags: Flags): Config {
+  const config = loadConfig({
+    transport: flags.demo ? 'http' : flags.transport,
+    address: flags.address,
+    data_dir: flags.dataDir,
+    public_url: flags.publicUrl,
+    config: flags.config,
+  });
+  return flags.demo && flags.dataDir === undefined ? { ...config, data_dir: `${config.data_dir}-demo` } : config;
+}
+
+/** Aborts at the first signal; a second one ends the process at once. */
+function stopSignal(): AbortSignal {
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => (stop.signal.aborted ? process.exit(130) : stop.abort()));
+  }
+  return stop.signal;
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  // The listener keeps the process alive; this only waits.
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** The one owner of the directory, or undefined when stopped before that. Says once why it waits. */
+async function becomeOwner(config: Config, stop: AbortSignal, say: (text: string) => void): Promise<boolean> {
+  if (config.database_url !== undefined) return true;
+  const first = await acquireOwnership(config.data_dir);
+  if (first.owned) return true;
+  const owner = ownerEndpoint(config.data_dir);
+  const where = owner ? ` at ${new URL(owner.url).origin} (process ${owner.pid})` : '';
+  say(
+    `The data directory ${config.data_dir} is already served${where}. This process waits and takes over when that one ends; for a sign-in link run: mcp-data-platform link\n`,
+  );
+  return (await waitForOwnership(config.data_dir, systemClock, stop)) !== undefined;
+}
+
+async function serveHttp(config: Config, log: Log, stop: AbortSignal, withDemo: boolean): Promise<void> {
+  const say = (text: string) => process.stdout.write(text);
+  if (!(await becomeOwner(config, stop, say))) return;
+  const demo: Demo | undefined = withDemo ? await startDemo(config.data_dir, log) : undefined;
+  try {
+    const platform = await startPlatform(config, { log });
+    try {
+      await demo?.connect(platform);
+      say(await startMessage(platform, demo));
+      await untilAborted(stop);
+    } finally {
+      await platform.stop();
+    }
+  } finally {
+    await demo?.stop();
+  }
+}
+
+/** Serves the client at stdin and stdout: as the owner of the data directory, or through whoever owns it. */
+async function serveStdio(config: Config, log: Log, stop: AbortSignal): Promise<void> {
+  const first = config.database_url === undefined ? await acquireOwnership(config.data_dir) : { owned: true as const };
+  if (first.owned) {
+    const platform = await startPlatform(config, { log, anyPort: true });
+    process.stderr.write(await startMessage(platform));
+    await Promise.race([platform.stdio.serve(process.stdin, process.stdout), untilAborted(stop)]);
+    return platform.stop();
+  }
+  const done = new AbortController();
+  const takeover = takeOver(config, log, AbortSignal.any([stop, done.signal]));
+  const fetch = createEgress();
+  const relay = createRelay({
+    endpoint: async () => ownerEndpoint(config.data_dir) ?? 'owner_gone',
+    fetch,
+    clock: systemClock,
+    log,
+  });
+  await Promise.race([relay.serve(process.stdin, process.stdout), untilAborted(stop)]);
+  done.abort();
+  await (await takeover)?.stop();
+  await fetch.close();
+}
+
+/** When the owner ends, one of those attached becomes the owner; its relay then leads to itself. */
+async function takeOver(config: Config, log: Log, signal: AbortSignal): Promise<Platform | undefined> {
+  const ownership = await waitForOwnership(config.data_dir, systemClock, signal);
+  if (!ownership) return undefined;
+  log.info('the process that owned the data directory has ended; this one takes over');
+  return startPlatform(config, { log, anyPort: true });
+}
+
+async function serve(flags: Flags): Promise<void> {
+  const config = settingsOf(flags);
+  const log = createLog(config.log_level);
+  const stop = stopSignal();
+  if (config.transport === 'http') return serveHttp(config, log, stop, flags.demo ?? false);
+  return serveStdio(config, log, stop);
+}
+
+async function link(flags: Flags): Promise<void> {
+  const config = settingsOf(flags);
+  const fetch = createEgress();
+  try {
+    process.stdout.write(`${await requestSignInLink(config.data_dir, fetch, systemClock)}\n`);
+  } finally {
+    await fetch.close();
+  }
+}
+
+function flag(setting: (typeof SETTINGS)['transport' | 'address' | 'data_dir' | 'public_url']): Option {
+  return new Option(setting.flag, setting.about);
+}
+
+function program(version: string): Command {
+  const command = new Command('mcp-data-platform')
+    .description('One MCP endpoint in front of many, whose OAuth connections never die silently.')
+    .version(version)
+    .addOption(flag(SETTINGS.transport))
+    .addOption(flag(SETTINGS.address))
+    .addOption(flag(SETTINGS.data_dir))
+    .addOption(flag(SETTINGS.public_url))
+    .option('--config <file>', 'A YAML file with settings and connections; see docs/configuration.md.')
+    .option('--demo', 'Also start a real identity provider and MCP server on loopback, and connect them.')
+    .allowExcessArguments(false)
+    .exitOverride()
+    .action((flags: Flags) => serve(flags));
+  command
+    .command('link')
+    .description('Print a fresh one-time sign-in link of the running server.')
+    .exitOverride()
+    .action((_own, self: Command) => link(self.optsWithGlobals<Flags>()));
+  return command;
+}
+
+/** One sentence for the person, and the exit code of its kind; what is not ours goes to the log. */
+function explain(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (isAppError(error)) {
+    process.stderr.write(`${error.message}\n`);
+    return error.exitCode;
+  }
+  createLog('error').error('the server ended by a fault of its own', { error });
+  process.stderr.write('The server ended by a fault of its own; the line above says where. Please report it.\n');
+  return 1;
+}
+
+try {
+  await program(await packageVersion()).parseAsync();
+  process.exit(0);
+} catch (error) {
+  process.exit(explain(error));
+}

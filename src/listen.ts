@@ -1,0 +1,54 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import { AppError } from './core/errors.ts';
+
+export type Listener = {
+  port: number;
+  /** Requests before this are answered 503: the port is taken first, so that nothing is opened in vain. */
+  serve(fetch: (request: Request) => Promise<Response>): void;
+  /** Ends idle connections at once and the others when their answer is sent, at the latest after `grace` resolves. */
+  close(grace: Promise<void>): Promise<void>;
+};
+
+/** A request may take this long to arrive; answers may stream for hours. */
+const REQUEST_TIMEOUT_MS = 120_000;
+
+/**
+ * Takes the address.
+ * @throws AppError `port_taken` with a sentence that names it
+ */
+export async function listen(address: { host: string; port: number }): Promise<Listener> {
+  let handler: (request: Request) => Promise<Response> = async () =>
+    new Response('Starting. Try again in a moment.\n', { status: 503, headers: { 'retry-after': '1' } });
+  const server = createServer(getRequestListener((request) => handler(request), { overrideGlobalObjects: false }));
+  server.requestTimeout = REQUEST_TIMEOUT_MS;
+  await bind(server, address);
+  return {
+    port: (server.address() as AddressInfo).port,
+    serve(fetch) {
+      handler = fetch;
+    },
+    async close(grace) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      await Promise.race([closed, grace]);
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+function bind(server: Server, { host, port }: { host: string; port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const where = `${host}:${port}`;
+      const sentence =
+        error.code === 'EADDRINUSE'
+          ? `The address ${where} is taken by another program. Stop it, or choose another one with --address.`
+          : `The address ${where} cannot be listened on (${error.code ?? 'unknown reason'}). Choose another one with --address.`;
+      reject(new AppError('port_taken', sentence, { cause: error }));
+    });
+    server.listen({ host, port }, resolve);
+  });
+}

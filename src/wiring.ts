@@ -1,0 +1,119 @@
+import type { Config } from './config.ts';
+import type { ConfigSchemas } from './core/connection.ts';
+import type {
+  AuthorizationServer,
+  Clock,
+  Escrow,
+  Fetch,
+  Fingerprint,
+  Locker,
+  Log,
+  Notifier,
+  Random,
+  Stores,
+  Toolkit,
+} from './core/ports.ts';
+import { createAccessTokens } from './flows/access-token.ts';
+import type { AuthorizeFlow } from './flows/api.ts';
+import { createAuthorize } from './flows/authorize.ts';
+import { type Catalog, createCatalog } from './flows/catalog.ts';
+import { type ConnectionsRoom, createConnections } from './flows/connections.ts';
+import { createReplyKeeper } from './flows/escrow.ts';
+import { createKeepalive, type Keepalive } from './flows/keepalive.ts';
+import { createRefreshDoor, type RefreshDoor } from './flows/refresh.ts';
+import { createRetention } from './flows/retention.ts';
+import { createRevoker } from './flows/revocation.ts';
+import { createToolCall, type ToolCall } from './flows/tool-call.ts';
+
+export type FlowsInput = {
+  config: Config;
+  stores: Stores;
+  toolkits: ReadonlyMap<string, Toolkit>;
+  schemas: ConfigSchemas;
+  self: { replica_id: string; boot_id: bigint };
+  escrow: Escrow;
+  fingerprint: Fingerprint;
+  authorizationServer: AuthorizationServer;
+  locker: Locker;
+  notifier: Notifier;
+  redirectUri: string;
+  clientIdMetadataUrl: string | null;
+  fetch: Fetch;
+  clock: Clock;
+  random: Random;
+  log: Log;
+};
+
+export type Flows = {
+  connections: ConnectionsRoom;
+  authorize: AuthorizeFlow;
+  refresh: RefreshDoor;
+  catalog: Catalog;
+  keepalive: Keepalive;
+  toolCallFor(publicUrl: string): ToolCall;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+};
+
+/** Rule 21 waits for replies, but not for a provider that never answers: what is open then is ambiguous, and said so. */
+const STOP_GRACE_MS = 5_000;
+
+/** Builds the stories out of the ports: the one place that knows which flow needs which. */
+export function createFlows(input: FlowsInput): Flows {
+  const { config, stores, escrow, notifier, locker, clock, random, log, self } = input;
+  const settings = config.protocol;
+  const revoker = createRevoker({ ...input, consents: stores.consents, events: stores.events });
+  const settle = {
+    credentials: stores.credentials,
+    notifier,
+    fingerprint: input.fingerprint,
+    clock,
+    random,
+    log,
+    settings,
+  };
+  const { connections, credentials, replicas } = stores;
+  const keeper = createReplyKeeper({ ...settle, escrow, connections, replicas, revoker, self });
+  const attempt = { ...settle, credentials, connections, authorizationServer: input.authorizationServer, keeper, self };
+  const door = createRefreshDoor({ ...attempt, listening: new Set<string>(), locker });
+  const keepalive = createKeepalive({ credentials, replicas, door, keeper, notifier, clock, log, settings, self });
+  const accessToken = createAccessTokens({ credentials, refresh: door, notifier, clock });
+  const catalog = createCatalog({
+    ...input,
+    accessToken,
+    settings: { list_interval: config.catalog_interval },
+  });
+  const retention = createRetention({
+    events: stores.events,
+    consents: stores.consents,
+    access: stores.access,
+    locker,
+    clock,
+    log,
+    event_retention: config.event_retention,
+  });
+  return {
+    connections: createConnections({
+      ...input,
+      connections,
+      credentials,
+      events: stores.events,
+      revoker,
+      testUpstream: (connection, signal) => catalog.test(connection, signal),
+    }),
+    authorize: createAuthorize({ ...input, ...settle, ...stores, keeper }),
+    refresh: door,
+    catalog,
+    keepalive,
+    toolCallFor: (publicUrl) => createToolCall({ catalog, publicUrl, log }),
+    async start() {
+      keepalive.start();
+      retention.start();
+      await catalog.start();
+    },
+    async stop() {
+      const stopped = Promise.all([keepalive.stop(), door.stop(), retention.stop(), catalog.close()]);
+      await Promise.race([stopped, clock.sleep(settings.token_deadline + STOP_GRACE_MS)]);
+    },
+  };
+}
