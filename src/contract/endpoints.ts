@@ -170,6 +170,7 @@ export const ENDPOINTS = {
       500: { content: 'html', description: 'The same, when this server failed.' },
       502: { content: 'html', description: 'The same, when the authorization server failed.' },
       503: { content: 'html', description: 'The same, when the database cannot be reached.' },
+      504: { content: 'html', description: 'The same, when the authorization server did not answer in time.' },
     },
     problems: [],
   },

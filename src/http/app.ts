@@ -58,8 +58,11 @@ export function createHttpApp(deps: HttpDeps): HttpApp {
       answer({ entrance, origins, handlers }, endpoint, handle, c),
     );
   }
-  const document = openApiDocument({ version: deps.version, publicUrl, sessionCookie: names.session });
-  app.get(OPENAPI_PATH, (c) => c.json(document));
+  let document: Record<string, unknown> | undefined;
+  app.get(OPENAPI_PATH, (c) => {
+    document ??= openApiDocument({ version: deps.version, publicUrl, sessionCookie: names.session });
+    return c.json(document);
+  });
   if (deps.clientMetadata) {
     const metadata = deps.clientMetadata;
     app.get('/oauth/client-metadata.json', (c) => c.json(metadata, 200, { 'cache-control': 'public, max-age=300' }));
