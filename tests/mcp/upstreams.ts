@@ -80,7 +80,13 @@ export type RawReply =
   | { hang: true }
   | { drop: true };
 
-export type RawUpstream = { url: string; requests: RawRequest[]; close(): Promise<void> };
+export type RawUpstream = {
+  url: string;
+  requests: RawRequest[];
+  /** How many requests were given up by the other side before they were answered. */
+  broken(): number;
+  close(): Promise<void>;
+};
 
 /** A hand-written modern upstream, for shapes that no well-behaved server gives. */
 export async function startRaw(
@@ -88,8 +94,12 @@ export async function startRaw(
   options: { listChanged?: boolean } = {},
 ): Promise<RawUpstream> {
   const requests: RawRequest[] = [];
+  let broken = 0;
   const server: Server = createServer((req, res) => {
     const chunks: Buffer[] = [];
+    res.on('close', () => {
+      if (!res.writableEnded) broken += 1;
+    });
     req.on('data', (chunk: Buffer) => chunks.push(chunk));
     req.on('end', async () => {
       if (req.method !== 'POST') return void res.writeHead(405).end();
@@ -123,5 +133,5 @@ export async function startRaw(
     });
   });
   const port = await listen(server);
-  return { url: `http://127.0.0.1:${port}/mcp`, requests, close: () => stop(server) };
+  return { url: `http://127.0.0.1:${port}/mcp`, requests, broken: () => broken, close: () => stop(server) };
 }
