@@ -59,6 +59,11 @@ export function isoOrNull(instant: Instant | null | undefined): string | null {
   return instant === null || instant === undefined ? null : new Date(instant).toISOString();
 }
 
+/** Only the token is unreadable, not the configuration: a new consent heals it. */
+export function isTokenIssue(issue: FieldIssue): boolean {
+  return issue.path === 'access_token' || issue.path === 'refresh_token';
+}
+
 function healthOf(credential: Credential, issues: readonly FieldIssue[], now: Instant): Health {
   if (issues.length > 0) return 'configuration_invalid';
   if (credential.failure?.type === 'misconfigured') return 'client_misconfigured';
@@ -91,6 +96,9 @@ function summaryOf(credential: Credential, health: Health, issues: readonly Fiel
   const host = idpHostOf(credential.binding) ?? 'the identity provider';
   if (health === 'configuration_invalid') {
     const first = issues[0];
+    if (first && isTokenIssue(first)) {
+      return `The stored token ${first.message}. Start the server with the key that it was written with, or reconnect in a browser.`;
+    }
     return `The stored configuration is not valid: ${first?.path ?? '?'} ${first?.message ?? ''}. Correct it and save.`;
   }
   if (credential.state === 'never_connected') return 'No token has been acquired yet. Connect it in a browser.';

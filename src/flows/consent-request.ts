@@ -6,6 +6,7 @@ import {
   originOfTrust,
 } from '../core/authorization-request.ts';
 import { type ConnectionConfig, type ConnectionKey, connectionLabel } from '../core/connection.ts';
+import { isTokenIssue } from '../core/connection-status.ts';
 import type { ClientBinding } from '../core/credential.ts';
 import { AppError } from '../core/errors.ts';
 import type {
@@ -103,7 +104,7 @@ async function connectionFor(deps: ConsentRequestDeps, key: ConnectionKey): Prom
   if (!connection) {
     throw new AppError('not_found', `There is no connection ${connectionLabel(key)}. Create it first.`);
   }
-  const [issue] = connection.issues;
+  const issue = connection.issues.find((candidate) => !isTokenIssue(candidate));
   if (issue) {
     throw new AppError('invalid_config', `${connectionLabel(key)} is not valid: ${issue.path} ${issue.message}.`, {
       issues: connection.issues,
