@@ -1,0 +1,73 @@
+import type { Secret } from './redact.ts';
+import type { Instant } from './token-set.ts';
+
+/** The only teller of time. */
+export interface Clock {
+  /** Wall clock, milliseconds since the epoch. */
+  now(): Instant;
+  /** Milliseconds that never step back; only differences mean something. */
+  monotonic(): number;
+  /** Resolves after `ms`, at once when the signal aborts (without an error). Does not keep the process alive. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Aborts after `ms` with a TimeoutError. */
+  timeout(ms: number): AbortSignal;
+}
+
+/** The only source of chance. */
+export interface Random {
+  bytes(length: number): Uint8Array;
+  uuid(): string;
+  /** Uniform in [0, 1): for jitter, never for secrets. */
+  fraction(): number;
+}
+
+export type LogFields = Record<string, unknown>;
+
+export interface Log {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  child(fields: LogFields): Log;
+}
+
+export type FetchInit = {
+  method?: string;
+  headers?: Record<string, string> | Headers;
+  body?: string | Uint8Array | ReadableStream<Uint8Array>;
+  signal?: AbortSignal;
+  /** Never followed by default: a redirect would carry the secret elsewhere. */
+  redirect?: 'manual' | 'error';
+  /**
+   * `fresh`: on a connection of its own. A pooled one may have been closed by the other side at the very moment of
+   * sending, and then nobody can tell whether the request arrived: not worth it where a single-use token is sent.
+   */
+  connection?: 'pooled' | 'fresh';
+  /**
+   * `typed`: an operator typed this URL, so private and loopback destinations are legitimate. `discovered`: it came
+   * from a remote document, so it may lead into a private network only where `origin_of_trust` does.
+   */
+  trust: { url: 'typed' } | { url: 'discovered'; origin_of_trust: string };
+};
+
+/**
+ * The only way out to the network.
+ * @throws EgressError when nothing was sent or the connection broke; see its `phase`.
+ */
+export type Fetch = (url: string | URL, init: FetchInit) => Promise<Response>;
+
+/** Where a request broke: before any byte left, or after some may have. Only the first proves that nothing happened. */
+export class EgressError extends Error {
+  override readonly name = 'EgressError';
+  readonly phase: 'not_sent' | 'perhaps_sent';
+  readonly reason: 'dns' | 'connect' | 'tls' | 'egress_refused' | 'timeout' | 'reset' | 'aborted';
+
+  constructor(phase: EgressError['phase'], reason: EgressError['reason'], message: string) {
+    super(message);
+    this.phase = phase;
+    this.reason = reason;
+  }
+}
+
+/** Turns a refresh token into a short keyed mark: equal for equal tokens, useless to anybody without the key. */
+export type Fingerprint = (token: Secret) => string;
