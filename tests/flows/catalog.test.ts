@@ -1,0 +1,153 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { AppError } from '../../src/core/errors.ts';
+import { connection, type GatewayOptions, MemoryStores, openGateway } from '../mcp/gateway.ts';
+import { type FakeUpstream, fakeToolkit, fakeUpstream, tool } from './fake-toolkit.ts';
+
+const cleanup: Array<() => Promise<unknown>> = [];
+afterEach(async () => {
+  for (const step of cleanup.splice(0).reverse()) await step();
+});
+
+async function catalogOf(upstreams: Record<string, FakeUpstream>, options: GatewayOptions = {}) {
+  const known = new Map(Object.entries(upstreams));
+  const gateway = await openGateway({
+    toolkits: [fakeToolkit('one', known), fakeToolkit('two', known)],
+    connections: [...known.keys()].map((name) => connection(name, {}, 'one')),
+    ...options,
+  });
+  cleanup.push(gateway.close);
+  return gateway;
+}
+
+const stateOf = (gateway: { catalog: { status(key: { kind: string; name: string }): unknown } }, name: string) =>
+  gateway.catalog.status({ kind: 'one', name }) as { state: string; error: { code: string } | null } | undefined;
+
+describe('the catalog', () => {
+  it('publishes the tools of every connection, in the order of their creation', async () => {
+    const gateway = await catalogOf({ b: fakeUpstream(tool('y'), tool('x')), a: fakeUpstream(tool('z')) });
+    await vi.waitFor(() => expect(gateway.names()).toEqual(['b__y', 'b__x', 'a__z']));
+  });
+
+  it('starts with the last known tools while an upstream is down, and flags them', async () => {
+    const memory = new MemoryStores();
+    const down = fakeUpstream();
+    down.fail = new AppError('upstream_unreachable', 'It is down.');
+    const known = connection('a', {}, 'one');
+    memory.entries.set('one/a', { key: known.key, incarnation: known.incarnation, tools: [tool('x')], listed_at: 1 });
+    const gateway = await catalogOf({ a: down }, { memory, connections: [known] });
+    expect(gateway.names()).toEqual(['a__x']);
+    await vi.waitFor(() =>
+      expect(stateOf(gateway, 'a')).toMatchObject({ state: 'unavailable', error: { code: 'upstream_unreachable' } }),
+    );
+    await vi.waitFor(() => {
+      const [published] = gateway.catalog.tools({ actor: 'x', role: 'agent', via: 'api_key' });
+      expect(published?._meta).toMatchObject({ 'mcp-data-platform/connection': { state: 'unavailable' } });
+    });
+    down.fail = undefined;
+    down.tools = [tool('x'), tool('new')];
+    await vi.waitFor(() => expect(gateway.names()).toEqual(['a__x', 'a__new']));
+    expect(stateOf(gateway, 'a')?.state).toBe('ok');
+  });
+
+  it('does not take over the tools of an earlier connection of the same name', async () => {
+    const memory = new MemoryStores();
+    const upstream = fakeUpstream();
+    upstream.fail = new AppError('upstream_unreachable', 'It is down.');
+    const key = { kind: 'one', name: 'a' };
+    memory.entries.set('one/a', {
+      key,
+      incarnation: '11111111-0000-4000-8000-000000000000',
+      tools: [tool('old')],
+      listed_at: 1,
+    });
+    const gateway = await catalogOf({ a: upstream }, { memory });
+    await vi.waitFor(() => expect(stateOf(gateway, 'a')?.state).toBe('unavailable'));
+    expect(gateway.names()).toEqual([]);
+  });
+
+  it('lists again when the upstream says that it changed, and tells its listeners', async () => {
+    const upstream = fakeUpstream(tool('x'));
+    const gateway = await catalogOf({ a: upstream });
+    await vi.waitFor(() => expect(gateway.names()).toEqual(['a__x']));
+    const told = vi.fn();
+    gateway.catalog.onChange(told);
+    upstream.tools = [tool('x'), tool('y')];
+    upstream.changed();
+    await vi.waitFor(() => expect(gateway.names()).toEqual(['a__x', 'a__y']));
+    expect(told).toHaveBeenCalled();
+  });
+
+  it('follows the database: a new connection, a changed one, a deleted one (lesson 32)', async () => {
+    const [a, b] = [fakeUpstream(tool('x')), fakeUpstream(tool('y'))];
+    const gateway = await catalogOf({ a, b }, { connections: [] });
+    expect(gateway.names()).toEqual([]);
+    const first = connection('a', {}, 'one');
+    gateway.add(first);
+    gateway.add(connection('b', {}, 'one'));
+    await vi.waitFor(() => expect(gateway.names()).toEqual(['a__x', 'b__y']));
+    gateway.add({ ...first, revision: first.revision + 1000n });
+    await vi.waitFor(() => expect([a.opened, a.closed]).toEqual([2, 1]));
+    expect(gateway.names()).toEqual(['a__x', 'b__y']);
+    gateway.memory.connections.delete('one/b');
+    await gateway.notifier.publish('connections', '');
+    await vi.waitFor(() => expect(gateway.names()).toEqual(['a__x']));
+    expect(b.closed).toBe(1);
+  });
+
+  it('never opens a connection whose stored row is not valid, and starts all the same (lesson 33)', async () => {
+    const bad = { ...connection('bad', {}, 'one'), issues: [{ path: 'endpoint', message: 'is missing' }] };
+    const gateway = await catalogOf(
+      { bad: fakeUpstream(tool('x')), good: fakeUpstream(tool('y')) },
+      {
+        connections: [
+          bad,
+          connection('good', {}, 'one'),
+          connection('ghost', {}, 'one'),
+          connection('odd', {}, 'none'),
+        ],
+      },
+    );
+    await vi.waitFor(() => expect(gateway.names()).toEqual(['good__y']));
+    expect(await gateway.catalog.test(bad, new AbortController().signal)).toMatchObject({
+      ok: false,
+      message: expect.stringContaining('endpoint'),
+    });
+  });
+
+  it('lists a connection that needed a person as soon as it has a token again', async () => {
+    const upstream = fakeUpstream(tool('x'));
+    upstream.fail = new AppError('needs_person', 'Connect it.');
+    const gateway = await catalogOf({ a: upstream });
+    await vi.waitFor(() => expect(stateOf(gateway, 'a')?.state).toBe('needs_person'));
+    upstream.fail = undefined;
+    await gateway.notifier.publish('credentials', 'one/a');
+    await vi.waitFor(() => expect(gateway.names()).toEqual(['a__x']));
+  });
+
+  it('keeps a name once given, also over a restart and when another kind takes the same connection name', async () => {
+    const memory = new MemoryStores();
+    const upstream = fakeUpstream(tool('x'));
+    const older = connection('a', {}, 'one');
+    const newer = connection('a', {}, 'two');
+    const before = await catalogOf({ a: upstream }, { memory, connections: [newer] });
+    await vi.waitFor(() => expect(before.names()).toEqual(['a__x']));
+    const after = await catalogOf({ a: upstream }, { memory, connections: [older, newer] });
+    await vi.waitFor(() => expect(after.names()).toHaveLength(2));
+    const named = (name: string) => after.catalog.resolve(name)?.key.kind;
+    expect(named('a__x')).toBe('two');
+    const other = after.names().find((name) => name !== 'a__x');
+    expect(named(String(other))).toBe('one');
+    expect(new Set(memory.published.map(({ published_name }) => published_name)).size).toBe(memory.published.length);
+  });
+
+  it('touches no database for a list or a lookup', async () => {
+    const gateway = await catalogOf({ a: fakeUpstream(tool('x')) });
+    await vi.waitFor(() => expect(gateway.names()).toEqual(['a__x']));
+    const { reads } = gateway.memory;
+    for (let count = 0; count < 100; count += 1) {
+      gateway.names();
+      gateway.catalog.resolve('a__x');
+    }
+    expect(gateway.memory.reads).toBe(reads);
+  });
+});

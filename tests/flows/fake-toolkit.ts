@@ -1,0 +1,45 @@
+import type { Toolkit, ToolkitCall, ToolkitConnection, UpstreamTool } from '../../src/core/ports.ts';
+
+export type FakeUpstream = {
+  tools: UpstreamTool[];
+  fail: Error | undefined;
+  calls: Array<{ method: string; params: Record<string, unknown>; call: ToolkitCall }>;
+  opened: number;
+  closed: number;
+  changed(): void;
+};
+
+export function tool(name: string, more: Record<string, unknown> = {}): UpstreamTool {
+  return { name, inputSchema: { type: 'object' }, ...more };
+}
+
+/** A kind of connection without a network: each name is an upstream that the test steers. */
+export function fakeToolkit(kind: string, upstreams: Map<string, FakeUpstream>): Toolkit {
+  return {
+    kind,
+    configSchema: undefined as never,
+    connect({ key }): ToolkitConnection {
+      const upstream = upstreams.get(key.name);
+      if (!upstream) throw new Error('no such upstream in this test');
+      upstream.opened += 1;
+      return {
+        async request(method, params, call) {
+          upstream.calls.push({ method, params, call });
+          if (upstream.fail) throw upstream.fail;
+          return method === 'tools/list' ? { tools: upstream.tools } : { content: [{ type: 'text', text: 'done' }] };
+        },
+        onChange(listener) {
+          upstream.changed = listener;
+        },
+        test: async () => ({ ok: true, message: 'fine', details: {} }),
+        async close() {
+          upstream.closed += 1;
+        },
+      };
+    },
+  };
+}
+
+export function fakeUpstream(...tools: UpstreamTool[]): FakeUpstream {
+  return { tools, fail: undefined, calls: [], opened: 0, closed: 0, changed: () => undefined };
+}

@@ -1,0 +1,117 @@
+import { describe, expect, it, vi } from 'vitest';
+import { AppError, type ErrorCode } from '../../src/core/errors.ts';
+import { RpcError } from '../../src/core/rpc-error.ts';
+import type { ResolvedTool } from '../../src/flows/catalog.ts';
+import { createToolCall } from '../../src/flows/tool-call.ts';
+import { silentLog } from '../mcp/gateway.ts';
+import { tool } from './fake-toolkit.ts';
+
+const PRINCIPAL = { actor: 'apikey:a', role: 'agent', via: 'api_key' } as const;
+
+function callWith(request: () => Promise<Record<string, unknown>>, changed: Partial<ResolvedTool> = {}) {
+  const note = vi.fn();
+  const upstream = { request: vi.fn(request), onChange: () => undefined, test: vi.fn(), close: vi.fn() };
+  const target = {
+    key: { kind: 'mcp', name: 'crm' },
+    tool: 'their name',
+    definition: tool('their name'),
+    upstream,
+    state: 'ok',
+    note,
+    ...changed,
+  };
+  const { call } = createToolCall({
+    catalog: { resolve: (name) => (name === 'crm__t' ? (target as ResolvedTool) : undefined) },
+    publicUrl: 'https://platform.example/',
+    log: silentLog,
+  });
+  return { call, upstream, note };
+}
+
+const signal = new AbortController().signal;
+
+describe('a tool call', () => {
+  it("goes to the connection under the upstream's own name, and its result comes back as it is", async () => {
+    const result = { content: [], vendor: 1 };
+    const { call, upstream } = callWith(async () => result);
+    const outcome = await call(PRINCIPAL, 'crm__t', { name: 'crm__t', arguments: { a: 1 } }, { signal });
+    expect(outcome).toEqual({ type: 'result', result, outputSchema: undefined });
+    expect(upstream.request).toHaveBeenCalledWith(
+      'tools/call',
+      { name: 'their name', arguments: { a: 1 } },
+      { signal, principal: { actor: 'apikey:a' } },
+    );
+  });
+
+  it('of a tool that does not exist says so', async () => {
+    const { call } = callWith(async () => ({}));
+    expect(await call(PRINCIPAL, 'nope', {}, { signal })).toEqual({ type: 'unknown_tool', name: 'nope' });
+  });
+
+  it.each<[ErrorCode, string]>([
+    ['needs_person', 'connect'],
+    ['unavailable', 'retry_later'],
+    ['upstream_unreachable', 'retry_later'],
+    ['timeout', 'check_then_retry'],
+    ['upstream_failed', 'check_configuration'],
+    ['egress_refused', 'check_configuration'],
+  ])('that fails with %s tells a model what to do: %s', async (code, action) => {
+    const { call } = callWith(async () => {
+      throw new AppError(code, 'What happened.');
+    });
+    const outcome = await call(PRINCIPAL, 'crm__t', {}, { signal });
+    const url = 'https://platform.example/connections/mcp/crm';
+    const error = { code, connection: { kind: 'mcp', name: 'crm' }, message: 'What happened.', action, url };
+    expect(outcome).toMatchObject({ type: 'result', result: { isError: true, structuredContent: { error } } });
+    expect(JSON.stringify(outcome)).toContain(url);
+  });
+
+  it('does not break the shape that the tool promises with an error of ours', async () => {
+    const definition = tool('t', { outputSchema: { type: 'object', required: ['n'] } });
+    const fail = async () => {
+      throw new AppError('needs_person', 'Connect it.');
+    };
+    const outcome = await callWith(fail, { definition }).call(PRINCIPAL, 'crm__t', {}, { signal });
+    if (outcome.type !== 'result') throw new Error('a result was expected');
+    expect(outcome.result).not.toHaveProperty('structuredContent');
+    expect(outcome.result._meta).toMatchObject({ 'mcp-data-platform/error': { code: 'needs_person' } });
+  });
+
+  it('leaks nothing of an error that is not ours', async () => {
+    const { call } = callWith(async () => {
+      throw new Error('password=hunter2');
+    });
+    const outcome = await call(PRINCIPAL, 'crm__t', {}, { signal });
+    expect(outcome).toMatchObject({ type: 'result', result: { isError: true } });
+    expect(JSON.stringify(outcome)).not.toContain('hunter2');
+  });
+
+  it("passes the upstream's JSON-RPC error on", async () => {
+    const { call } = callWith(async () => {
+      throw new RpcError(7, 'theirs', { a: 1 });
+    });
+    const outcome = await call(PRINCIPAL, 'crm__t', {}, { signal });
+    expect(outcome).toEqual({ type: 'rpc_error', code: 7, message: 'theirs', data: { a: 1 } });
+  });
+
+  it('that its caller gave up is cancelled, not failed', async () => {
+    const caller = new AbortController();
+    const { call, note } = callWith(async () => {
+      caller.abort();
+      throw new Error('aborted');
+    });
+    expect(await call(PRINCIPAL, 'crm__t', {}, { signal: caller.signal })).toEqual({ type: 'cancelled' });
+    expect(note).not.toHaveBeenCalled();
+  });
+
+  it('keeps the flag of its connection true', async () => {
+    const bad = callWith(async () => {
+      throw new AppError('needs_person', 'Connect it.');
+    });
+    await bad.call(PRINCIPAL, 'crm__t', {}, { signal });
+    expect(bad.note).toHaveBeenCalledWith(expect.objectContaining({ code: 'needs_person' }));
+    const healed = callWith(async () => ({ content: [] }), { state: 'unavailable' });
+    await healed.call(PRINCIPAL, 'crm__t', {}, { signal });
+    expect(healed.note).toHaveBeenCalledWith(null);
+  });
+});
