@@ -13,7 +13,11 @@ describe('over a real socket', () => {
     const app = createHttpApp({ ...fakeApp().deps, ...changes });
     const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 });
     await new Promise((resolve) => server.once('listening', resolve));
-    close = () => new Promise((resolve) => server.close(() => resolve()));
+    close = () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        if ('closeAllConnections' in server) server.closeAllConnections();
+      });
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
