@@ -50,9 +50,11 @@ function untilAborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** The one owner of the directory, or undefined when stopped before that. Says once why it waits. */
+/**
+ * Makes this process the owner of its data directory, on PostgreSQL too: identity and escrow of a replica lie there.
+ * Says once why it waits; false when it was stopped before it became the owner.
+ */
 async function becomeOwner(config: Config, stop: AbortSignal, say: (text: string) => void): Promise<boolean> {
-  if (config.database_url !== undefined) return true;
   const first = await acquireOwnership(config.data_dir);
   if (first.owned) return true;
   const owner = ownerEndpoint(config.data_dir);
@@ -83,7 +85,7 @@ async function serveHttp(config: Config, log: Log, stop: AbortSignal, withDemo: 
 
 /** Serves the client at stdin and stdout: as the owner of the data directory, or through whoever owns it. */
 async function serveStdio(config: Config, log: Log, stop: AbortSignal): Promise<void> {
-  const first = config.database_url === undefined ? await acquireOwnership(config.data_dir) : { owned: true as const };
+  const first = await acquireOwnership(config.data_dir);
   if (first.owned) {
     const platform = await startPlatform(config, { log, anyPort: true });
     process.stderr.write(await startMessage(platform));

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { AppError } from './core/errors.ts';
 import type { Log } from './core/ports.ts';
+import { createEgress } from './egress.ts';
 import type { Platform } from './main.ts';
 
 const FOLDER = fileURLToPath(new URL('../examples/demo/', import.meta.url));
@@ -63,8 +64,9 @@ async function connect(program: Program, running: Running, platform: Platform): 
   }
   if (known?.oauth?.state === 'connected') return;
   const { state } = await authorize.start(KEY, { actor: ACTOR });
+  const egress = createEgress();
   // What the browser of a person does: our page sets the binding cookie and sends it on to the login form.
-  const page = await fetch(`${platform.publicUrl}/connect/${state}`, { method: 'POST', redirect: 'manual' });
+  const page = await egress(`${platform.publicUrl}/connect/${state}`, { method: 'POST', trust: { url: 'typed' } });
   const cookie = page.headers
     .getSetCookie()
     .map((line) => line.split(';')[0])
@@ -72,5 +74,6 @@ async function connect(program: Program, running: Running, platform: Platform): 
   const authorizationUrl = page.headers.get('location') ?? '';
   const { username, password } = running;
   const application = { url: platform.publicUrl, cookie };
+  await egress.close();
   await program.submitLogin({ authorizationUrl, username, password, application });
 }

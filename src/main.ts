@@ -248,7 +248,7 @@ async function start(config: Config, options: PlatformOptions, teardown: Teardow
 
   await flows.start();
   teardown.add(() => flows.stop());
-  announce(config, opened, listener, secret, teardown);
+  announce(config, listener, secret, teardown);
   const principal = { actor: 'stdio', role: 'agent', via: 'stdio' } as const;
   const stdio = createStdioFace({ catalog: flows.catalog, toolCall, version, principal, log });
   return {
@@ -266,8 +266,7 @@ async function start(config: Config, options: PlatformOptions, teardown: Teardow
 }
 
 /** Tells other processes of this user where the owner is, once it answers. */
-function announce(config: Config, opened: OpenDatabase, listener: Listener, secret: string, teardown: Teardown): void {
-  if (opened.engine !== 'embedded') return;
+function announce(config: Config, listener: Listener, secret: string, teardown: Teardown): void {
   writeOwnerRecord(config.data_dir, {
     address: `http://127.0.0.1:${listener.port}`,
     attach_secret: secret,

@@ -26,8 +26,8 @@ function usableUntil({ token }: Credential): Instant | null {
   return token.expires_at - Math.min(MARGIN_MS, (token.expires_at - token.received_at) / 10);
 }
 
-function needsPerson(key: ConnectionKey, why: string): AppError {
-  return new AppError('needs_person', `${connectionLabel(key)}: ${why} Reconnect it in the portal.`);
+function needsPerson(key: ConnectionKey, why: string, verb: 'Connect' | 'Reconnect' = 'Reconnect'): AppError {
+  return new AppError('needs_person', `${connectionLabel(key)}: ${why} ${verb} it in the portal.`);
 }
 
 function refusal(key: ConnectionKey, credential: Credential, result: RefreshResult): AppError {
@@ -41,7 +41,7 @@ function refusal(key: ConnectionKey, credential: Credential, result: RefreshResu
       );
     case 'not_connected':
     case 'gone':
-      return needsPerson(key, 'it is not connected.');
+      return needsPerson(key, 'it is not connected.', 'Connect');
     case 'no_refresh_token':
       return needsPerson(key, `the upstream refuses its access token, and ${host} gave no refresh token.`);
     case 'failed': {
@@ -102,7 +102,7 @@ export function createAccessTokens(deps: AccessTokenDeps): AccessTokenFor {
       const { revocation } = credential;
       if (revocation) throw refusal(key, credential, { type: 'revoked', revocation });
       if (credential.state === 'connected') throw needsPerson(key, 'its stored token cannot be decrypted.');
-      throw needsPerson(key, 'it has never been connected.');
+      throw needsPerson(key, 'it has never been connected.', 'Connect');
     }
     const entry: Cached = { access_token, usable_until: usableUntil(credential) };
     if (noticed === notices) cache.set(connectionLabel(key), entry);

@@ -19,8 +19,11 @@ const RETRY_MS = 1_000;
 export interface ReplyKeeper {
   /** Escrows, settles, clears. Undefined: safe in the escrow, but the database cannot be reached yet. */
   keep(entry: EscrowEntry): Promise<Settled | undefined>;
-  /** Replays what lies in the escrow, of one connection or of all; skips attempts that are being settled right now. */
-  drain(key?: ConnectionKey): Promise<number>;
+  /**
+   * Replays what lies in the escrow of one connection, before anything else is presented for it (rule 5); skips attempts
+   * that are being settled right now.
+   */
+  drain(key: ConnectionKey): Promise<void>;
   /**
    * At start-up, and with each tick until it succeeded: drains everything and records that this replica holds nothing of
    * earlier boots.
@@ -107,21 +110,40 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
     await finish(entry, settled);
   }
 
-  async function drain(key?: ConnectionKey): Promise<number> {
-    if (!undrained) return 0;
-    const entries = (await escrow.list()).filter((entry) => !active.has(entry.attempt_id));
-    const chosen = key ? entries.filter((entry) => connectionLabel(entry.key) === connectionLabel(key)) : entries;
-    for (const entry of chosen) await replay(entry);
-    if (!key || chosen.length === entries.length) undrained = false;
-    return chosen.length;
+  async function drain(key: ConnectionKey): Promise<void> {
+    if (!undrained) return;
+    for (const entry of await escrow.list()) {
+      const chosen = connectionLabel(entry.key) === connectionLabel(key) && !active.has(entry.attempt_id);
+      if (chosen) await replay(entry);
+    }
+  }
+
+  /** One entry that cannot be replayed blocks its own connection (rule 5) and no other. */
+  async function drainAll(): Promise<boolean> {
+    if (!undrained) return true;
+    let complete = true;
+    for (const entry of await escrow.list()) {
+      if (active.has(entry.attempt_id)) continue;
+      try {
+        await replay(entry);
+      } catch (error) {
+        complete = false;
+        log.warn('a token reply in the escrow could not be replayed yet; it is kept and tried again', {
+          connection: connectionLabel(entry.key),
+          attempt_id: entry.attempt_id,
+          error,
+        });
+      }
+    }
+    undrained = !complete;
+    return complete;
   }
 
   return {
     keep,
     drain,
     async recover() {
-      await drain();
-      if (recorded) return;
+      if (!(await drainAll()) || recorded) return;
       await deps.replicas.drained(deps.self.replica_id, deps.self.boot_id);
       recorded = true;
     },

@@ -26,6 +26,9 @@ const CLAIM_LIMIT = 256;
 /** The shortest pause between looks: due rows that another replica holds must not turn the loop into a spin. */
 const MIN_PAUSE_MS = 1_000;
 
+/** How often a busy loop says that this replica lives; an idle one says it with every tick. */
+const SEEN_MS = 30_000;
+
 export interface Keepalive {
   start(): void;
   /** Claims and starts what is due, as far as the bounds allow; resolves when it has been started, not refreshed. */
@@ -46,6 +49,7 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
   let stopped = false;
   let loop: Promise<void> = Promise.resolve();
   let unsubscribe = () => {};
+  let seenAt = Number.NEGATIVE_INFINITY;
 
   function count(host: string, by: 1 | -1): void {
     const next = (perHost.get(host) ?? 0) + by;
@@ -77,9 +81,16 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
     running.add(run);
   }
 
+  async function beSeen(): Promise<void> {
+    const now = clock.monotonic();
+    if (now - seenAt < SEEN_MS) return;
+    await deps.replicas.seen(deps.self.replica_id);
+    seenAt = now;
+  }
+
   async function runOnce(): Promise<{ started: number }> {
     let started = 0;
-    await deps.replicas.seen(deps.self.replica_id);
+    await beSeen();
     await keeper.recover();
     while (!stopped && running.size < settings.in_flight) {
       const full = [...perHost].filter(([, inFlight]) => inFlight >= settings.per_host).map(([host]) => host);
