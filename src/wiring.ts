@@ -16,7 +16,8 @@ import type {
 import { createAccessTokens } from './flows/access-token.ts';
 import type { AuthorizeFlow } from './flows/api.ts';
 import { createAuthorize } from './flows/authorize.ts';
-import { type Catalog, createCatalog } from './flows/catalog.ts';
+import { createCatalog } from './flows/catalog.ts';
+import type { Catalog } from './flows/catalog-api.ts';
 import { type ConnectionsRoom, createConnections } from './flows/connections.ts';
 import { createReplyKeeper } from './flows/escrow.ts';
 import { createKeepalive, type Keepalive } from './flows/keepalive.ts';

@@ -31,6 +31,14 @@ export type AttemptDeps = SettleDeps & {
   listening: Set<string>;
 };
 
+/** Why nothing is presented now, as a person reads it. */
+const WHY = {
+  leased: 'another attempt is under way',
+  listening: 'the answer to the last attempt is still awaited',
+  awaiting_owner: 'another replica may hold the answer to the last attempt',
+  awaiting_access_token_end: 'the outcome of the last attempt is unknown, so it is repeated when the access token ends',
+} as const;
+
 type Ready = {
   credential: Credential & { token: NonNullable<Credential['token']>; binding: NonNullable<Credential['binding']> };
   secrets: CredentialSecrets;
@@ -127,7 +135,7 @@ async function prepare(
   });
   if (!verdict.may) {
     await deps.credentials.postpone(key, incarnation, generation, verdict.until);
-    return { result: { type: 'waiting', until: verdict.until, why: verdict.why } };
+    return { result: { type: 'waiting', until: verdict.until, why: WHY[verdict.why] } };
   }
   const ready: Ready = {
     credential: { ...credential, token, binding },
@@ -226,7 +234,7 @@ export async function runAttempt(deps: AttemptDeps, request: RefreshRequest): Pr
   if ('result' in prepared) return prepared.result;
   const attempt_id = deps.random.uuid();
   if (!(await claim(deps, prepared.ready, attempt_id))) {
-    return { type: 'waiting', until: deps.clock.now() + 1_000, why: 'leased' };
+    return { type: 'waiting', until: deps.clock.now() + 1_000, why: WHY.leased };
   }
   return present(deps, prepared.ready, request, attempt_id);
 }

@@ -152,7 +152,9 @@ export class CatalogMember {
       this.#failures += 1;
       const failure = toAppError(error);
       const connection = connectionLabel(this.key);
-      if (this.#failures === 1) {
+      if (failure.code === 'needs_person') {
+        log.info('the tools of a connection are not listed: it waits for a person to connect it', { connection });
+      } else if (this.#failures === 1) {
         log.warn('the tools of a connection cannot be listed; its last known ones are kept', { connection, error });
       }
       this.note(failure);

@@ -11,15 +11,17 @@ import type {
   Random,
   Stores,
   Toolkit,
-  ToolkitConnection,
   ToolkitTest,
   UpstreamTool,
 } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
 import type { AccessTokenFor } from './api.ts';
-import type { MemberSettings, MemberState, MemberStatus } from './catalog-member.ts';
+import type { Catalog, ResolvedTool } from './catalog-api.ts';
+import type { MemberSettings, MemberStatus } from './catalog-member.ts';
 import { CatalogMember, DEFAULT_MEMBER_SETTINGS } from './catalog-member.ts';
 import { NameMap } from './catalog-names.ts';
+import { limiter } from './limiter.ts';
+import { toolkitContext } from './toolkit-context.ts';
 
 export type CatalogDeps = {
   toolkits: ReadonlyMap<string, Toolkit>;
@@ -33,60 +35,12 @@ export type CatalogDeps = {
   settings?: Partial<MemberSettings>;
 };
 
-/** Where a published tool leads. */
-export type ResolvedTool = {
-  key: ConnectionKey;
-  /** The name that the upstream gave it. */
-  tool: string;
-  definition: UpstreamTool;
-  upstream: ToolkitConnection;
-  state: MemberState;
-  /** What a call ended with, so that the flag in the list stays true. */
-  note: CatalogMember['note'];
-};
-
-export interface Catalog {
-  /** Opens every valid connection and begins to list; waits for the database alone, never for an upstream. */
-  start(): Promise<void>;
-  /** The tools that a principal may see, in a fixed order, verbatim but for their name and one key of `_meta`. */
-  tools(principal: Principal): readonly UpstreamTool[];
-  resolve(publishedName: string): ResolvedTool | undefined;
-  status(key: ConnectionKey): MemberStatus | undefined;
-  /** Opens or reopens one connection when its revision or incarnation is another than the one that is open. */
-  apply(connection: Connection): void;
-  remove(key: ConnectionKey): void;
-  /** Compares with the database: what another replica, or nobody, told us. */
-  reload(): Promise<void>;
-  /** Lists one connection's tools again: after a connect, for example. */
-  refresh(key: ConnectionKey): void;
-  test(connection: Connection, signal: AbortSignal): Promise<ToolkitTest>;
-  /** Called when the list that clients see changed. Returns how to stop. */
-  onChange(listener: () => void): () => void;
-  close(): Promise<void>;
-}
-
 /** The key of `_meta` under which a tool tells which connection it belongs to and how that is. */
 export const CONNECTION_META = 'mcp-data-platform/connection';
 
 const LISTINGS_AT_ONCE = 16;
 /** A burst of changes is one list for the clients. */
 const PUBLISH_MS = 20;
-
-function limiter(most: number): <T>(work: () => Promise<T>) => Promise<T> {
-  const waiting: Array<() => void> = [];
-  let running = 0;
-  return async (work) => {
-    if (running >= most) await new Promise<void>((resolve) => waiting.push(resolve));
-    else running += 1;
-    try {
-      return await work();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else running -= 1;
-    }
-  };
-}
 
 type View = { tools: UpstreamTool[]; byName: Map<string, { member: CatalogMember; tool: UpstreamTool }> };
 
@@ -160,7 +114,7 @@ class LiveCatalog implements Catalog {
     const stored = this.#stored.get(label);
     const known = before ? before.knowledge : stored?.incarnation === connection.incarnation ? stored : undefined;
     try {
-      const upstream = toolkit.connect(this.#context(connection));
+      const upstream = toolkit.connect(toolkitContext(this.#deps, connection));
       const deps = this.#memberDeps();
       this.#members.set(
         label,
@@ -213,7 +167,7 @@ class LiveCatalog implements Catalog {
       const message = first ? `${first.path} ${first.message}` : `Kind ${connection.key.kind} is not known here.`;
       return { ok: false, message: `The stored configuration is not valid: ${message}`, details: {} };
     }
-    const upstream = toolkit.connect(this.#context(connection));
+    const upstream = toolkit.connect(toolkitContext(this.#deps, connection));
     try {
       return await upstream.test(signal);
     } finally {
@@ -232,21 +186,6 @@ class LiveCatalog implements Catalog {
     this.#listeners.clear();
     await Promise.allSettled([...this.#members.values()].map((member) => member.close()));
     this.#members.clear();
-  }
-
-  #context(connection: Connection) {
-    const { key, config } = connection;
-    const { accessToken, fetch, clock, random, log, stores } = this.#deps;
-    return {
-      key,
-      config,
-      accessToken: (options?: Parameters<AccessTokenFor>[1]) => accessToken(key, options),
-      fetch,
-      log: log.child({ connection: connectionLabel(key) }),
-      clock,
-      random,
-      authEvents: { append: (events: Parameters<Stores['events']['append']>[1]) => stores.events.append(key, events) },
-    };
   }
 
   #memberDeps() {

@@ -5,7 +5,7 @@ import { toAppError } from '../core/errors.ts';
 import type { Log, ToolkitCall } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
 import { RpcError } from '../core/rpc-error.ts';
-import type { Catalog } from './catalog.ts';
+import type { Catalog } from './catalog-api.ts';
 
 export type ToolCallDeps = {
   catalog: Pick<Catalog, 'resolve'>;

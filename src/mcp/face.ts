@@ -1,7 +1,7 @@
 import { createMcpHandler, isJsonContentType, isLegacyRequest, readRequestBody } from '@modelcontextprotocol/server';
 import type { Clock, Log, Random } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
-import type { Catalog } from '../flows/catalog.ts';
+import type { Catalog } from '../flows/catalog-api.ts';
 import type { ToolCall } from '../flows/tool-call.ts';
 import { parseError, stopping, tooLarge, wrongMediaType } from './http-replies.ts';
 import type { LegacySessionSettings } from './legacy-sessions.ts';

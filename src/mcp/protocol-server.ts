@@ -2,7 +2,7 @@ import type { CallToolResult, ListToolsResult, ServerContext } from '@modelconte
 import { ProtocolError, Server } from '@modelcontextprotocol/server';
 import type { Log } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
-import type { Catalog } from '../flows/catalog.ts';
+import type { Catalog } from '../flows/catalog-api.ts';
 import type { ToolCall } from '../flows/tool-call.ts';
 import { legacyTool } from './legacy-tool.ts';
 import { internalError, invalidCursor, relayedError, unknownTool } from './relayed-error.ts';

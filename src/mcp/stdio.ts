@@ -3,7 +3,7 @@ import type { Server } from '@modelcontextprotocol/server';
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
 import type { Log } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
-import type { Catalog } from '../flows/catalog.ts';
+import type { Catalog } from '../flows/catalog-api.ts';
 import type { ToolCall } from '../flows/tool-call.ts';
 import { createProtocolServer } from './protocol-server.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { AppError, type ErrorCode } from '../../src/core/errors.ts';
 import { RpcError } from '../../src/core/rpc-error.ts';
-import type { ResolvedTool } from '../../src/flows/catalog.ts';
+import type { ResolvedTool } from '../../src/flows/catalog-api.ts';
 import { createToolCall } from '../../src/flows/tool-call.ts';
 import { silentLog } from '../mcp/gateway.ts';
 import { tool } from './fake-toolkit.ts';

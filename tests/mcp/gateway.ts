@@ -17,8 +17,9 @@ import type {
 import { Secret } from '../../src/core/redact.ts';
 import { createEgress } from '../../src/egress.ts';
 import type { AccessTokenFor } from '../../src/flows/api.ts';
-import type { Catalog, CatalogDeps } from '../../src/flows/catalog.ts';
+import type { CatalogDeps } from '../../src/flows/catalog.ts';
 import { createCatalog } from '../../src/flows/catalog.ts';
+import type { Catalog } from '../../src/flows/catalog-api.ts';
 import { createToolCall, type ToolCall } from '../../src/flows/tool-call.ts';
 import { createMcpFace, type McpFace, type McpFaceDeps } from '../../src/mcp/face.ts';
 import { createMcpToolkit } from '../../src/toolkits/mcp/index.ts';
