@@ -23,7 +23,8 @@ export const systemClock: Clock = {
     }),
   timeout: (ms) => {
     const signal = AbortSignal.timeout(Math.min(ms, MAX_TIMER_MS));
-    setMaxListeners(0, signal);
+    // Every caller of one deadline listens to it. Not 0, «no limit»: undici takes that for an invalid argument.
+    setMaxListeners(10_000, signal);
     return signal;
   },
 };

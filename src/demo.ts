@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { systemClock } from './clock.ts';
 import { AppError } from './core/errors.ts';
 import type { Log } from './core/ports.ts';
 import { createEgress } from './egress.ts';
@@ -76,4 +77,11 @@ async function connect(program: Program, running: Running, platform: Platform): 
   const application = { url: platform.publicUrl, cookie };
   await egress.close();
   await program.submitLogin({ authorizationUrl, username, password, application });
+  await toolsListed(platform);
+}
+
+/** The first call that a person copies from the terminal must not meet an empty list. */
+async function toolsListed({ flows }: Platform): Promise<void> {
+  const deadline = systemClock.timeout(10_000);
+  while (!deadline.aborted && (flows.catalog.status(KEY)?.tools ?? 0) === 0) await systemClock.sleep(50, deadline);
 }

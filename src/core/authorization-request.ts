@@ -19,7 +19,7 @@ export function chooseScope(
   metadata: Pick<ServerMetadata, 'challenge_scope' | 'resource_scopes_supported' | 'scopes_supported'>,
   profile: Pick<ProviderProfile, 'scope_for_refresh_token'>,
 ): ScopeChoice {
-  if (config.oauth2_scope) return { scope: config.oauth2_scope };
+  if (config.oauth2_scope) return withConsent(config.oauth2_scope, config.oauth2_scope.split(/\s+/));
   const asked = metadata.challenge_scope ?? metadata.resource_scopes_supported?.join(' ') ?? '';
   const scopes = new Set(asked.split(/\s+/).filter((scope) => scope !== ''));
   const extra = profile.scope_for_refresh_token ?? OFFLINE_ACCESS;
@@ -28,7 +28,11 @@ export function chooseScope(
   const known = profile.scope_for_refresh_token !== null && metadata.scopes_supported === null && scopes.size > 0;
   if (known || metadata.scopes_supported?.includes(extra)) scopes.add(extra);
   const scope = scopes.size > 0 ? [...scopes].join(' ') : null;
-  return scopes.has(OFFLINE_ACCESS) ? { scope, prompt: 'consent' } : { scope };
+  return withConsent(scope, [...scopes]);
+}
+
+function withConsent(scope: string | null, scopes: readonly string[]): ScopeChoice {
+  return scopes.includes(OFFLINE_ACCESS) ? { scope, prompt: 'consent' } : { scope };
 }
 
 /**

@@ -21,6 +21,8 @@ export type EscrowEntry = {
   received_at: Instant;
   actor: string;
   binding: ClientBinding;
+  /** The URL that an operator typed, by which the authorization server may be reached in a private network. */
+  origin_of_trust: string;
   client_secret: Secret | null;
   /** The refresh token that was presented, so that a reply without a new one can keep it. */
   presented_refresh_token: Secret | null;

@@ -185,6 +185,7 @@ async function present(deps: AttemptDeps, ready: Ready, request: RefreshRequest,
   const { clock, settings, keeper, listening } = deps;
   const { credential, refreshToken, config, secrets } = ready;
   const client = tokenRequestClient(credential.binding, config, secrets.client_secret);
+  const origin_of_trust = originOfTrust(config);
   const sent_at = clock.now();
   const entryOf = (reply: TokenReply): EscrowEntry => ({
     attempt_id: id,
@@ -198,8 +199,8 @@ async function present(deps: AttemptDeps, ready: Ready, request: RefreshRequest,
     sent_at,
     received_at: clock.now(),
     actor: request.actor,
-    binding: client.binding,
-    client_secret: client.client_secret,
+    ...client,
+    origin_of_trust,
     presented_refresh_token: refreshToken,
     before: {
       expires_at: credential.token.expires_at,
@@ -213,7 +214,7 @@ async function present(deps: AttemptDeps, ready: Ready, request: RefreshRequest,
     .refresh(client, {
       refresh_token: refreshToken,
       listen_ms: settings.late_listening,
-      origin_of_trust: originOfTrust(config),
+      origin_of_trust,
     })
     .then((reply) => keeper.keep(entryOf(reply)))
     .finally(() => listening.delete(id));

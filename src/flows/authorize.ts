@@ -142,14 +142,13 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
       received_at: clock.now(),
       actor: consent.actor,
       ...client,
+      origin_of_trust,
       presented_refresh_token: null,
       before: { expires_at: null, refresh_expires_at: null, refresh_token_fingerprint: null },
       reason: 'connect',
     });
     const attempt_id = random.uuid();
     const { code_verifier, redirect_uri } = consent;
-    const connection = await deps.connections.read(consent.key);
-    const origin_of_trust = connection ? originOfTrust(connection.config) : redirect_uri;
     const settled = deps.authorizationServer
       .exchangeCode(client, { code, redirect_uri, code_verifier, listen_ms: settings.late_listening, origin_of_trust })
       .then((reply) => deps.keeper.keep(entryOf(reply)));
@@ -162,7 +161,9 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
 
   async function finish(consent: PendingConsent, code: string, consent_seq: bigint): Promise<CallbackResult> {
     const host = idpHostOf(consent.binding) ?? 'the identity provider';
-    const settled = await exchange(consent, code, consent_seq);
+    const connection = await deps.connections.read(consent.key);
+    if (connection?.incarnation !== consent.incarnation) return EXPIRED;
+    const settled = await exchange(consent, originOfTrust(connection.config), code, consent_seq);
     if (settled === 'late') {
       const message = `${host} has not answered the exchange of the code in time. If it still does, the connection is made; else click Connect again.`;
       return fail(consent, 'timeout', message, { step: 'token_exchange', error_class: 'timeout' });

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual as isDeepEqual } from 'node:util';
 import type { NewAuthEvent, RevocationReason } from '../core/auth-event.ts';
+import { originOfTrust } from '../core/authorization-request.ts';
 import {
   type ConfigSchemas,
   type ConnectionConfig,
@@ -196,7 +197,15 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       await notifier.publish('credentials', connectionLabel(key));
       if (attempt?.secrets && binding && had) {
         const { refresh_token, access_token, client_secret } = attempt.secrets;
-        await deps.revoker.revoke(key, { binding, client_secret }, { refresh_token, access_token }, actor);
+        await deps.revoker.revoke(
+          key,
+          { binding, client_secret },
+          { refresh_token, access_token },
+          {
+            actor,
+            origin_of_trust: originOfTrust(connection.config),
+          },
+        );
       }
     },
 

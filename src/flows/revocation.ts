@@ -29,7 +29,7 @@ export interface Revoker {
     key: EscrowEntry['key'],
     client: TokenRequestClient,
     tokens: { refresh_token: Secret | null; access_token: Secret | null },
-    actor: string,
+    request: { actor: string; origin_of_trust: string },
   ): Promise<void>;
   /** A token that arrived too late to be stored (protocol rule 20). */
   superseded(entry: EscrowEntry, tokens: TokenSet, current: Credential | undefined): Promise<void>;
@@ -39,12 +39,11 @@ export function createRevoker(deps: RevokerDeps): Revoker {
   const { authorizationServer, consents, events, fingerprint, clock, log } = deps;
 
   const revoker: Revoker = {
-    async revoke(key, client, tokens, actor) {
+    async revoke(key, client, tokens, { actor, origin_of_trust }) {
       if (client.binding.revocation_endpoint === null) return;
       const token = tokens.refresh_token ?? tokens.access_token;
       if (!token) return;
       const hint = tokens.refresh_token ? 'refresh_token' : 'access_token';
-      const origin_of_trust = client.binding.token_endpoint;
       const done = await authorizationServer
         .revoke(client, { token, token_type_hint: hint, origin_of_trust })
         .catch(() => false);
@@ -74,7 +73,7 @@ export function createRevoker(deps: RevokerDeps): Revoker {
         entry.key,
         { binding: entry.binding, client_secret: entry.client_secret },
         { refresh_token: tokens.refresh_token ?? null, access_token: tokens.access_token },
-        entry.actor,
+        entry,
       );
     },
   };
