@@ -49,8 +49,7 @@ function Account() {
 
 export function Layout() {
   const lost = useSessionLost();
-  const { pathname, href } = useLocation();
-  const gate = lost && pathname !== '/sign-in';
+  const { href } = useLocation();
   return (
     <>
       <a
@@ -66,13 +65,13 @@ export function Layout() {
             <span className="truncate">MCP Data Platform</span>
           </Link>
           <div className="flex shrink-0 items-center gap-3">
-            {!lost && pathname !== '/sign-in' && <Account />}
+            {!lost && <Account />}
             <ThemeToggle />
           </div>
         </div>
       </header>
       <main id="content" tabIndex={-1} className="mx-auto max-w-6xl px-4 py-8 outline-none sm:px-6 sm:py-10">
-        {gate ? <SignInPage returnTo={href} /> : <Outlet />}
+        {lost ? <SignInPage returnTo={href} /> : <Outlet />}
       </main>
     </>
   );

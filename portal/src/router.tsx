@@ -4,7 +4,6 @@ import { AddConnectionPage } from './pages/add-connection-page.tsx';
 import { ConnectionPage } from './pages/connection-page.tsx';
 import { ConnectionsPage } from './pages/connections-page.tsx';
 import { NotFoundPage, PageFault } from './pages/not-found-page.tsx';
-import { SignInRoute } from './pages/sign-in-page.tsx';
 
 const rootRoute = createRootRoute({ component: Layout, notFoundComponent: NotFoundPage });
 
@@ -13,18 +12,6 @@ const homeRoute = createRoute({
   path: '/',
   beforeLoad: () => {
     throw redirect({ to: '/connections', replace: true });
-  },
-});
-
-const signInRoute = createRoute({
-  getParentRoute: () => rootRoute,
-  path: '/sign-in',
-  validateSearch: (search: Record<string, unknown>): { return_to?: string; error?: string } => ({
-    ...(typeof search.return_to === 'string' ? { return_to: search.return_to } : {}),
-    ...(search.error === undefined ? {} : { error: String(search.error) }),
-  }),
-  component: function SignIn() {
-    return <SignInRoute {...signInRoute.useSearch()} />;
   },
 });
 
@@ -54,7 +41,7 @@ const connectionRoute = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: rootRoute.addChildren([homeRoute, signInRoute, connectionsRoute, addRoute, connectionRoute]),
+  routeTree: rootRoute.addChildren([homeRoute, connectionsRoute, addRoute, connectionRoute]),
   defaultErrorComponent: PageFault,
   scrollRestoration: true,
 });

@@ -22,8 +22,8 @@ export function ThemeToggle() {
             title={label}
             aria-pressed={theme === each}
             onClick={() => setTheme(each)}
-            className="grid size-8 place-items-center rounded-md text-ink-soft hover:text-ink aria-pressed:bg-surface
-              aria-pressed:text-ink aria-pressed:shadow-card"
+            className="grid size-8 place-items-center rounded-md text-ink-soft hover:text-ink aria-pressed:bg-accent-soft
+              aria-pressed:text-accent"
           >
             <Icon size={16} aria-hidden />
           </button>

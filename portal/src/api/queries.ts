@@ -7,6 +7,7 @@ import {
   queryOptions,
 } from '@tanstack/react-query';
 import { createClient } from '../../../src/contract/client.ts';
+import { localSentence } from '../text/time.ts';
 import { loseSession } from './session.ts';
 import { ApiProblem, type ConnectionKey } from './wire.ts';
 
@@ -77,6 +78,6 @@ export async function refetchConnection(key: ConnectionKey): Promise<void> {
 
 /** For a person; faults of the portal itself, which have no such words, are named as that. */
 export function problemMessage(error: unknown): string {
-  if (error instanceof ApiProblem && error.message.trim() !== '') return error.message;
+  if (error instanceof ApiProblem && error.message.trim() !== '') return localSentence(error.message);
   return 'The portal could not do this. Reload the page; if it happens again, look into the server’s log.';
 }

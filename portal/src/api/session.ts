@@ -28,9 +28,3 @@ function subscribe(listener: () => void): () => void {
 export function useSessionLost(): boolean {
   return useSyncExternalStore(subscribe, () => lost);
 }
-
-/** A path of this site to return to; anything else becomes the list of connections. */
-export function safeReturnPath(path: string | undefined): string {
-  if (!path?.startsWith('/') || /^\/[/\\]/.test(path) || path.startsWith('/sign-in')) return '/connections';
-  return path;
-}

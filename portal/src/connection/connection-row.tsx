@@ -3,6 +3,7 @@ import { FileCog } from 'lucide-react';
 import type { ReactNode } from 'react';
 import type { Connection } from '../api/wire.ts';
 import { AUTH_MODE_LABELS, authModeOf, destinationText, kindLabel, summaryText } from '../text/labels.ts';
+import { localSentence } from '../text/time.ts';
 import { Time } from '../ui/time.tsx';
 import { ConnectionBadges } from './state-badges.tsx';
 
@@ -47,7 +48,7 @@ export function ConnectionRow({ connection }: { connection: Connection }) {
       </div>
       <div className="min-w-0 space-y-2">
         <ConnectionBadges connection={connection} />
-        <p className="text-sm wrap-anywhere">{summaryText(connection)}</p>
+        <p className="text-sm wrap-anywhere">{localSentence(summaryText(connection))}</p>
         {(oauth?.last_refreshed_at || oauth?.next_refresh_at) && (
           <dl className="relative z-[1] flex w-fit flex-wrap gap-x-5 gap-y-1 text-[0.8125rem]">
             {oauth.last_refreshed_at && (

@@ -3,14 +3,15 @@ import { LogIn, RefreshCw } from 'lucide-react';
 import { api, problemMessage, refetchConnection } from '../api/queries.ts';
 import { ApiProblem, type ConnectionKey, type OAuthStatus } from '../api/wire.ts';
 import { refreshedWords } from '../text/outcomes.ts';
+import { localSentence } from '../text/time.ts';
 import { Button } from '../ui/button.tsx';
 import { Notice } from '../ui/notice.tsx';
 
 function returnPath({ kind, name }: ConnectionKey): string {
-  return `/connections/${encodeURIComponent(kind)}/${encodeURIComponent(name)}?connected=1`;
+  return `/connections/${encodeURIComponent(kind)}/${encodeURIComponent(name)}`;
 }
 
-/** In the same tab: the identity provider sends the browser back to this page. */
+/** In the same tab: the identity provider sends the browser back to this page, which then has `connected=1`. */
 function useConnect(key: ConnectionKey) {
   return useMutation({
     mutationFn: () => api.startConsent({ params: key, body: { return_url: returnPath(key) } }),
@@ -33,7 +34,7 @@ function RefreshOutcome({ refresh }: { refresh: ReturnType<typeof useRefreshNow>
   if (refresh.data) {
     return (
       <Notice tone="good" title={refreshedWords(refresh.data.outcome)} onDismiss={dismiss}>
-        {refresh.data.status.summary}
+        {localSentence(refresh.data.status.summary)}
       </Notice>
     );
   }

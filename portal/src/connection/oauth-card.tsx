@@ -1,5 +1,6 @@
 import type { ConnectionKey, CredentialState, Health, OAuthStatus } from '../api/wire.ts';
 import { HEALTH_LABELS } from '../text/labels.ts';
+import { localSentence } from '../text/time.ts';
 import { Card } from '../ui/card.tsx';
 import type { Tone } from '../ui/tone.ts';
 import { OAuthActions } from './oauth-actions.tsx';
@@ -36,9 +37,9 @@ export function OAuthCard({ connectionKey, status }: { connectionKey: Connection
     >
       <div className="space-y-5">
         <div className={`space-y-1 border-l-3 pl-4 ${EDGE[tone]}`} aria-live="polite">
-          <p className="wrap-anywhere">{status.summary}</p>
+          <p className="wrap-anywhere">{localSentence(status.summary)}</p>
           {status.state === 'connected' && (
-            <p className="text-sm text-ink-soft wrap-anywhere">{status.forecast.sentence}</p>
+            <p className="text-sm text-ink-soft wrap-anywhere">{localSentence(status.forecast.sentence)}</p>
           )}
         </div>
         {status.state === 'revoked' && status.last_revocation && (

@@ -60,7 +60,7 @@ export function ConnectionBadges({ connection }: { connection: Connection }) {
   const mode = authModeOf(connection);
   return (
     <Badge tone="neutral" icon={KeyRound}>
-      {mode === 'none' ? 'No sign-in needed' : `Fixed ${AUTH_MODE_LABELS[mode].label.toLowerCase()}`}
+      {AUTH_MODE_LABELS[mode].label}
     </Badge>
   );
 }

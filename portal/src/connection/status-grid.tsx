@@ -1,11 +1,12 @@
 import type { ReactNode } from 'react';
 import type { OAuthStatus } from '../api/wire.ts';
+import { now } from '../clock.ts';
 import { refreshReasonWords } from '../text/labels.ts';
 import { Time } from '../ui/time.tsx';
 
 function Cell({ term, children, wide = false }: { term: string; children: ReactNode; wide?: boolean }) {
   return (
-    <div className={`min-w-0 border-t border-line pt-3 ${wide ? 'sm:col-span-2 lg:col-span-3' : ''}`}>
+    <div className={`min-w-0 border-t border-line pt-3 ${wide ? 'col-span-2 lg:col-span-3' : ''}`}>
       <dt className="text-[0.8125rem] text-ink-soft">{term}</dt>
       <dd className="mt-0.5 text-sm wrap-anywhere">{children}</dd>
     </div>
@@ -18,6 +19,8 @@ function TimeOr({ iso, otherwise }: { iso: string | null; otherwise: string }) {
   return iso === null ? <Soft>{otherwise}</Soft> : <Time iso={iso} />;
 }
 
+const hasEnded = (iso: string | null) => iso !== null && Date.parse(iso) <= now();
+
 function refreshExpiry(status: OAuthStatus): string {
   return status.has_refresh_token ? 'Not disclosed by the provider' : 'Not applicable';
 }
@@ -26,8 +29,8 @@ function refreshExpiry(status: OAuthStatus): string {
 export function StatusGrid({ status }: { status: OAuthStatus }) {
   const scopes = status.scope?.split(/\s+/).filter(Boolean) ?? [];
   return (
-    <dl className="grid gap-x-6 gap-y-3.5 sm:grid-cols-2 lg:grid-cols-3">
-      <Cell term="Access token">{status.health === 'access_token_expired' ? 'Present, expired' : 'Present'}</Cell>
+    <dl className="grid grid-cols-2 gap-x-6 gap-y-3.5 lg:grid-cols-3">
+      <Cell term="Access token">{hasEnded(status.expires_at) ? 'Present, expired' : 'Present'}</Cell>
       <Cell term="Access token expires">
         <TimeOr iso={status.expires_at} otherwise="The provider named no end" />
       </Cell>

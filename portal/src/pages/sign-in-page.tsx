@@ -1,13 +1,11 @@
 import { useQuery } from '@tanstack/react-query';
-import { useNavigate } from '@tanstack/react-router';
 import { KeyRound, LogIn, TerminalSquare } from 'lucide-react';
 import { useEffect } from 'react';
 import { api, queryClient } from '../api/queries.ts';
-import { regainSession, safeReturnPath } from '../api/session.ts';
+import { regainSession } from '../api/session.ts';
 import { ApiProblem } from '../api/wire.ts';
 import { Button } from '../ui/button.tsx';
 import { CONTROL, Field } from '../ui/field.tsx';
-import { Notice } from '../ui/notice.tsx';
 import { PageHeading } from '../ui/page-heading.tsx';
 
 /** Whoever opened the link in another tab is signed in here too, as soon as this tab has the focus again. */
@@ -41,23 +39,15 @@ function comeBack(): void {
 
 const LINK_COMMAND = 'mcp-data-platform link';
 
-type SignInProps = { returnTo: string; refused?: boolean; onSignedIn?: () => void };
-
-export function SignInPage({ returnTo, refused = false, onSignedIn = comeBack }: SignInProps) {
-  useSignedInElsewhere(onSignedIn);
+/** The form is the server's: it answers with the page to return to, or with a page of its own that says what is wrong. */
+export function SignInPage({ returnTo }: { returnTo: string }) {
+  useSignedInElsewhere(comeBack);
   return (
     <div className="mx-auto max-w-md sm:py-6">
       <PageHeading title="Sign-in needed" />
       <p className="mb-6 text-ink-soft">
         You are not signed in, or your session has ended. Afterwards you come back to the page you were on.
       </p>
-      {refused && (
-        <div className="mb-6">
-          <Notice tone="bad" title="That did not sign you in">
-            The key is not an admin key of this server, or the link was used before or is too old.
-          </Notice>
-        </div>
-      )}
       <div className="divide-y divide-line rounded-xl border border-line bg-surface shadow-card">
         <section className="space-y-3 p-6" aria-labelledby="by-link">
           <h2 id="by-link" className="flex items-center gap-2.5 font-semibold">
@@ -75,7 +65,7 @@ export function SignInPage({ returnTo, refused = false, onSignedIn = comeBack }:
             With an admin key
           </h2>
           <form method="post" action="/sign-in" className="mt-4 space-y-4">
-            <input type="hidden" name="return_to" value={safeReturnPath(returnTo)} />
+            <input type="hidden" name="return_to" value={returnTo} />
             <Field label="Admin key">
               {(control) => (
                 <input
@@ -95,20 +85,5 @@ export function SignInPage({ returnTo, refused = false, onSignedIn = comeBack }:
         </section>
       </div>
     </div>
-  );
-}
-
-export function SignInRoute({ return_to, error }: { return_to?: string; error?: string }) {
-  const navigate = useNavigate();
-  const returnTo = safeReturnPath(return_to);
-  return (
-    <SignInPage
-      returnTo={returnTo}
-      refused={error !== undefined}
-      onSignedIn={() => {
-        comeBack();
-        void navigate({ href: returnTo, replace: true });
-      }}
-    />
   );
 }

@@ -5,9 +5,9 @@ import { absoluteTime, durationText } from './time.ts';
 type Detail = AuthEvent['detail'];
 type Part = string | false | null | undefined;
 
-function sentence(...parts: Part[]): string | null {
+function hint(...parts: Part[]): string | null {
   const text = parts.filter(Boolean).join(' · ');
-  return text === '' ? null : `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+  return text === '' ? null : text;
 }
 
 function wordsOf<K extends string>(record: Record<K, string>, key: string | undefined): string | undefined {
@@ -32,35 +32,32 @@ const DECIDED_BY: Record<Decider, string> = {
 const decidedBy = (detail: Detail): Part => detail.decided_by && DECIDED_BY[detail.decided_by];
 
 const HINTS: Record<AuthEventType, (event: AuthEvent) => string | null> = {
-  connect_started: ({ idp_host }) => sentence(idp_host && `consent asked for at ${idp_host}`),
+  connect_started: ({ idp_host }) => hint(idp_host && `consent asked for at ${idp_host}`),
   connect_completed: ({ detail }) =>
-    sentence(
+    hint(
       detail.has_refresh_token === false && 'no refresh token was given',
       detail.scope && `scope: ${detail.scope}`,
       detail.expires_at && `access token until ${absoluteTime(detail.expires_at)}`,
     ),
   connect_failed: ({ detail }) =>
-    sentence(
+    hint(
       errorWords(detail) ?? detail.reason?.replaceAll('_', ' '),
       httpStatus(detail),
       detail.step && `while: ${detail.step.replaceAll('_', ' ')}`,
     ),
   refresh_succeeded: ({ detail }) =>
-    sentence(because(detail), detail.rotated_refresh && 'refresh token rotated', took(detail)),
-  refresh_failed_transient: ({ detail }) => sentence(errorWords(detail), httpStatus(detail), retry(detail)),
+    hint(because(detail), detail.rotated_refresh && 'refresh token rotated', took(detail)),
+  refresh_failed_transient: ({ detail }) => hint(errorWords(detail), httpStatus(detail), retry(detail)),
   refresh_failed_misconfigured: ({ detail }) =>
-    sentence(errorWords(detail), 'correct the client id, secret or scope', retry(detail)),
-  refresh_failed_revoked: ({ detail }) => sentence(errorWords(detail), httpStatus(detail), decidedBy(detail)),
+    hint(errorWords(detail), 'correct the client id, secret or scope', retry(detail)),
+  refresh_failed_revoked: ({ detail }) => hint(errorWords(detail), httpStatus(detail), decidedBy(detail)),
   refresh_rotation_persistence_failed: () =>
-    sentence('the database could not be written; the token waits in the data directory'),
+    hint('the database could not be written; the token waits in the data directory'),
   rotation_recovered: ({ detail }) =>
-    sentence(
-      'stored from the data directory',
-      detail.after_expires_at && `until ${absoluteTime(detail.after_expires_at)}`,
-    ),
-  token_deleted_revoked: ({ detail }) => sentence(wordsOf(REVOCATION_WORDS, detail.reason), decidedBy(detail)),
-  token_deleted_admin: ({ detail }) => sentence(wordsOf(REVOCATION_WORDS, detail.reason)),
-  token_revoked_upstream: ({ idp_host, detail }) => sentence(idp_host && `at ${idp_host}`, httpStatus(detail)),
+    hint('stored from the data directory', detail.after_expires_at && `until ${absoluteTime(detail.after_expires_at)}`),
+  token_deleted_revoked: ({ detail }) => hint(wordsOf(REVOCATION_WORDS, detail.reason), decidedBy(detail)),
+  token_deleted_admin: ({ detail }) => hint(wordsOf(REVOCATION_WORDS, detail.reason)),
+  token_revoked_upstream: ({ idp_host, detail }) => hint(idp_host && `at ${idp_host}`, httpStatus(detail)),
 };
 
 /** The one thing worth knowing about this event beyond its label. */

@@ -106,7 +106,7 @@ export const DECIDER_WORDS: Record<
 
 export const AUTH_MODE_LABELS: Record<AuthMode, { label: string; hint: string }> = {
   oauth: { label: 'OAuth', hint: 'You sign in once in the browser; the platform keeps the token alive.' },
-  none: { label: 'None', hint: 'The server needs no credential.' },
+  none: { label: 'No sign-in', hint: 'The server needs no credential.' },
   bearer: { label: 'Bearer token', hint: 'A fixed token, sent as Authorization: Bearer.' },
   api_key: { label: 'API key', hint: 'A fixed key, sent in a header of your choice.' },
   basic: { label: 'User name and password', hint: 'Sent as Authorization: Basic.' },

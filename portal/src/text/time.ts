@@ -43,3 +43,10 @@ export function absoluteTime(iso: string): string {
 export function durationText(ms: number): string {
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
+
+const ISO = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g;
+
+/** A sentence of the server, with the instants in it as a person here reads them. */
+export function localSentence(text: string): string {
+  return text.replace(ISO, absoluteTime);
+}

@@ -1,0 +1,188 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { AuthEvent } from '../../src/contract/schemas.ts';
+import { axeFindings, buildPortal, launchBrowser, overflow, screenshot } from './browser-page.ts';
+import {
+  at,
+  connectedStatus,
+  connection,
+  failingStatus,
+  history,
+  misconfiguredStatus,
+  neverConnectedStatus,
+  revokedStatus,
+} from './fixtures.ts';
+import { emptyWorld, startStub, type World } from './stub-platform.ts';
+
+const LONG = 'an-upstream-with-quite-a-long-name-that-still-fits-sixty-three';
+
+function invalid() {
+  const issues = [{ path: 'endpoint', message: 'must be an absolute http or https URL' }];
+  const oauth = connectedStatus({
+    health: 'configuration_invalid',
+    configured: false,
+    summary:
+      'The stored configuration is not valid: endpoint must be an absolute http or https URL. Correct it and save.',
+  });
+  return connection('broken', { issues, oauth, config: { endpoint: 'mcp.example.com', auth_mode: 'oauth' } });
+}
+
+function oneOfEach() {
+  return [
+    connection('linear', { description: 'Issues and projects of the product team.' }),
+    connection('github', { oauth: failingStatus() }),
+    connection('notion', { oauth: neverConnectedStatus() }),
+    connection('salesforce', { oauth: revokedStatus('idp') }),
+    connection('snowflake', { oauth: misconfiguredStatus(), source: 'file' }),
+    invalid(),
+    connection('docs', { oauth: null, config: { endpoint: 'http://127.0.0.1:3001/mcp', auth_mode: 'none' } }),
+    connection('weather', {
+      oauth: null,
+      config: { endpoint: 'https://weather.example/mcp', auth_mode: 'api_key', credential: '[REDACTED]' },
+    }),
+    connection(LONG, {
+      config: { endpoint: `https://mcp.example.com/${'tenant-0123456789/'.repeat(9)}mcp`, auth_mode: 'oauth' },
+      description: 'A description that somebody wrote with great care and at great length. '.repeat(5),
+      oauth: connectedStatus({ scope: `https://example.com/auth/${'very.long.scope.'.repeat(8)}readonly openid` }),
+    }),
+  ];
+}
+
+function tellingEvents(): AuthEvent[] {
+  const common = { connection_kind: 'mcp', connection_name: 'linear', idp_host: 'login.example.com' };
+  const events: Pick<AuthEvent, 'event_type' | 'actor' | 'detail'>[] = [
+    { event_type: 'connect_started', actor: 'dana@example.com', detail: {} },
+    {
+      event_type: 'token_deleted_revoked',
+      actor: 'system:background-refresh',
+      detail: { reason: 'invalid_grant', decided_by: 'idp' },
+    },
+    {
+      event_type: 'refresh_failed_revoked',
+      actor: 'system:background-refresh',
+      detail: { idp_error_code: 'invalid_grant', http_status: 400, decided_by: 'idp' },
+    },
+    {
+      event_type: 'refresh_failed_transient',
+      actor: 'system:tool-call',
+      detail: { error_class: 'unavailable', http_status: 503, retry_at: at(3) },
+    },
+    {
+      event_type: 'connect_failed',
+      actor: 'apikey:terraform',
+      detail: { step: 'token_exchange', idp_error_code: 'invalid_client' },
+    },
+  ];
+  return events.map((event, index) => ({
+    ...common,
+    ...event,
+    id: `t${index}`,
+    sequence: String(90_000 - index),
+    occurred_at: at(-index - 1),
+  }));
+}
+
+type Scene = { path: string; world: Partial<World>; ready: string; click?: string };
+
+const cardScene = (name: string, oauth: ReturnType<typeof connectedStatus>, events = history(name, 6)): Scene => ({
+  path: `/connections/mcp/${name}`,
+  world: { connections: [connection(name, { oauth })], events },
+  ready: 'Last changed',
+});
+
+const SCENES: Record<string, Scene> = {
+  'sign-in': { path: '/connections', world: { signedIn: false }, ready: 'Sign-in needed' },
+  empty: { path: '/', world: {}, ready: 'No connections yet' },
+  list: { path: '/connections', world: { connections: oneOfEach() }, ready: LONG },
+  'list-error': {
+    path: '/connections',
+    world: {
+      failures: { list: { code: 'database_unavailable', detail: 'The database cannot be reached. Try again.' } },
+    },
+    ready: 'could not be loaded',
+  },
+  add: { path: '/connections/new', world: {}, ready: 'Paste it as' },
+  'card-connected': cardScene('linear', connectedStatus(), [...tellingEvents(), ...history('linear', 3)]),
+  'card-never': cardScene('notion', neverConnectedStatus(), []),
+  'card-revoked-idp': cardScene('salesforce', revokedStatus('idp')),
+  'card-revoked-platform': cardScene('salesforce', revokedStatus('platform')),
+  'card-revoked-person': cardScene('salesforce', revokedStatus('person')),
+  'card-failing': cardScene('github', failingStatus()),
+  'card-misconfigured': cardScene('snowflake', misconfiguredStatus()),
+  'card-expired': cardScene(
+    'github',
+    connectedStatus({ health: 'access_token_expired', expires_at: at(-2), summary: 'The access token has expired.' }),
+  ),
+  'card-bare': cardScene(
+    'bare',
+    connectedStatus({
+      ...{ expires_at: null, scope: null, authenticated_by: null, authenticated_at: null, next_refresh_at: null },
+      ...{ has_refresh_token: false, refresh_expires_at: null, last_refreshed_at: null, idp_host: null },
+    }),
+  ),
+  'card-invalid': { path: '/connections/mcp/broken', world: { connections: [invalid()] }, ready: 'Last changed' },
+  'card-long': { path: `/connections/mcp/${LONG}`, world: { connections: oneOfEach() }, ready: 'Last changed' },
+  'from-file': {
+    path: '/connections/mcp/snowflake',
+    world: { connections: oneOfEach() },
+    ready: 'Declared in the configuration file',
+  },
+  'without-oauth': { path: '/connections/mcp/weather', world: { connections: oneOfEach() }, ready: 'Last changed' },
+  edit: { path: '/connections/mcp/linear', world: { connections: oneOfEach() }, ready: 'Last changed', click: 'Edit' },
+  delete: {
+    path: '/connections/mcp/linear',
+    world: { connections: oneOfEach() },
+    ready: 'Last changed',
+    click: 'Delete',
+  },
+  'not-found': { path: '/nowhere', world: {}, ready: 'There is no such page' },
+};
+
+const SIZES = { desktop: { width: 1280, height: 900 }, mobile: { width: 390, height: 844 } };
+
+/** Every pair for whoever looks at the pictures; two that cover both themes and both sizes for everybody else. */
+const LOOKS = process.env.SCREENSHOT_DIR
+  ? ['light-desktop', 'light-mobile', 'dark-desktop', 'dark-mobile']
+  : ['light-desktop', 'dark-mobile'];
+
+describe('the look of the portal, in a real browser', () => {
+  let portal: Awaited<ReturnType<typeof buildPortal>>;
+  let browser: Awaited<ReturnType<typeof launchBrowser>>;
+
+  beforeAll(async () => {
+    portal = await buildPortal();
+    browser = await launchBrowser();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await portal?.remove();
+  });
+
+  for (const [name, scene] of Object.entries(SCENES)) {
+    it(`shows ${name} readably in both themes, on a desktop and on a phone, with no finding of axe`, async () => {
+      const stub = await startStub(portal.folder, { ...emptyWorld(), ...scene.world });
+      const findings: Record<string, unknown> = {};
+      try {
+        for (const colorScheme of ['light', 'dark'] as const) {
+          for (const [size, viewport] of Object.entries(SIZES)) {
+            if (!LOOKS.includes(`${colorScheme}-${size}`)) continue;
+            const context = await browser.newContext({ colorScheme, viewport, reducedMotion: 'reduce' });
+            const page = await context.newPage();
+            await page.goto(stub.url + scene.path);
+            await page.getByText(scene.ready).first().waitFor();
+            if (scene.click) await page.getByRole('button', { name: scene.click, exact: true }).click();
+            await page.getByText('Loading').first().waitFor({ state: 'detached' });
+            await screenshot(page, `${name}-${colorScheme}-${size}`);
+            const problems = [...(await axeFindings(page))];
+            const wider = await overflow(page);
+            if (wider > 0) problems.push(`${wider} px wider than the window`);
+            if (problems.length > 0) findings[`${colorScheme} ${size}`] = problems;
+            await context.close();
+          }
+        }
+      } finally {
+        await stub.close();
+      }
+      expect(findings).toEqual({});
+    });
+  }
+});
