@@ -36,6 +36,13 @@ describe('the scope to ask for', () => {
     expect(chooseScope({}, metadata, unknown)).toEqual({ scope: 'read offline_access', prompt: 'consent' });
   });
 
+  it('asks for the consent too when the operator named offline_access: else it would be dropped in silence', () => {
+    expect(chooseScope({ oauth2_scope: 'openid offline_access' }, noMetadata, unknown)).toEqual({
+      scope: 'openid offline_access',
+      prompt: 'consent',
+    });
+  });
+
   it('is left out when nobody knows any: the server then gives its default', () => {
     expect(chooseScope({ oauth2_scope: '' }, noMetadata, unknown)).toEqual({ scope: null });
     expect(chooseScope({}, noMetadata, providerProfile('salesforce', null))).toEqual({ scope: null });
