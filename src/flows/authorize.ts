@@ -123,6 +123,7 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
   /** Waits at most the deadline; a reply that comes later is escrowed and stored all the same (rule 9). */
   async function exchange(
     consent: PendingConsent,
+    origin_of_trust: string,
     code: string,
     consent_seq: bigint,
   ): Promise<Settled | 'late' | undefined> {

@@ -29,6 +29,7 @@ function entryOf(attempt_id: string, more: Partial<EscrowEntry> = {}): EscrowEnt
     received_at: NOON + 100,
     actor: 'system:background-refresh',
     binding,
+    origin_of_trust: 'https://mcp.example/mcp',
     client_secret: new Secret('THE-SECRET'),
     presented_refresh_token: null,
     before: { expires_at: NOON, refresh_expires_at: null, refresh_token_fingerprint: 'print' },
