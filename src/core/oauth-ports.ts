@@ -26,6 +26,8 @@ export type EscrowEntry = {
   client_secret: Secret | null;
   /** The refresh token that was presented, so that a reply without a new one can keep it. */
   presented_refresh_token: Secret | null;
+  /** Whether an earlier attempt's outcome was unknown when this one was claimed (rule 17). */
+  ambiguous_before: boolean;
   before: { expires_at: Instant | null; refresh_expires_at: Instant | null; refresh_token_fingerprint: string | null };
   reason: string;
 };

@@ -202,6 +202,7 @@ async function present(deps: AttemptDeps, ready: Ready, request: RefreshRequest,
     ...client,
     origin_of_trust,
     presented_refresh_token: refreshToken,
+    ambiguous_before: credential.ambiguous || credential.intent !== null,
     before: {
       expires_at: credential.token.expires_at,
       refresh_expires_at: credential.token.refresh_expires_at,

@@ -145,6 +145,7 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
       ...client,
       origin_of_trust,
       presented_refresh_token: null,
+      ambiguous_before: false,
       before: { expires_at: null, refresh_expires_at: null, refresh_token_fingerprint: null },
       reason: 'connect',
     });

@@ -215,12 +215,12 @@ function settlementOf(context: Context, outcome: RefreshOutcome, credential: Cre
   return outcome.type === 'revoked' ? revoked(context, outcome) : kept(context, outcome, credential);
 }
 
-function outcomeOf({ entry, config }: Context, credential: Credential): RefreshOutcome {
+function outcomeOf({ entry, config }: Context): RefreshOutcome {
   const answer = readTokenReply(entry.reply, entry.received_at);
   const { refresh_expires_at } = entry.before;
   return refreshOutcome(answer, {
     profile: providerProfile(config?.provider, entry.binding.token_endpoint),
-    ambiguous_before: credential.ambiguous,
+    ambiguous_before: entry.ambiguous_before,
     deadline_passed: refresh_expires_at !== null && refresh_expires_at <= entry.sent_at,
   });
 }
@@ -254,16 +254,9 @@ export async function settleReply(
 ): Promise<Settled> {
   const context: Context = { deps, entry, config, replayed };
   const credential = await deps.credentials.read(entry.key);
-  if (!credential || credential.incarnation !== entry.incarnation) {
-    const answer = readTokenReply(entry.reply, entry.received_at);
-    const outcome = refreshOutcome(answer, {
-      profile: { dead_grant_codes: [] },
-      ambiguous_before: false,
-      deadline_passed: false,
-    });
+  const outcome = outcomeOf(context);
+  if (!credential || credential.incarnation !== entry.incarnation)
     return { outcome, applied: false, current: credential };
-  }
-  const outcome = outcomeOf(context, credential);
   if (credential.settled_attempt_id === entry.attempt_id) return { outcome, applied: true, current: credential };
   const settlement = settlementOf(context, outcome, credential);
   if (!settlement) return { outcome, applied: false, current: credential };

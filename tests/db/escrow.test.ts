@@ -32,6 +32,7 @@ function entryOf(attempt_id: string, more: Partial<EscrowEntry> = {}): EscrowEnt
     origin_of_trust: 'https://mcp.example/mcp',
     client_secret: new Secret('THE-SECRET'),
     presented_refresh_token: null,
+    ambiguous_before: false,
     before: { expires_at: NOON, refresh_expires_at: null, refresh_token_fingerprint: 'print' },
     reason: 'access_token_expiring',
     ...more,
