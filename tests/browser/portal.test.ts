@@ -59,7 +59,7 @@ describe('the portal, in a real browser', () => {
     await open(`${LINEAR}`);
     await seen('Sign-in needed');
     await seen('mcp-data-platform link');
-    await page.getByLabel('Admin key').fill('an-admin-key');
+    await page.getByLabel('Admin key', { exact: true }).fill('an-admin-key');
     await button('Sign in').click();
     await seen('Last changed');
     expect(new URL(page.url()).pathname).toBe(LINEAR);
@@ -114,8 +114,9 @@ describe('the portal, in a real browser', () => {
   it('never replaces a connection when one is added under its name', async () => {
     await open('/connections/new');
     await page.getByLabel('URL of the MCP server').fill('https://mcp.linear.app/mcp');
-    expect(await page.getByLabel('Name', { exact: true }).inputValue()).toBe('linear-2');
-    await page.getByLabel('Name', { exact: true }).fill('linear');
+    const name = page.getByLabel('Name', { exact: true });
+    await expect.poll(() => name.inputValue()).toBe('linear-2');
+    await name.fill('linear');
     await button('Add connection').click();
     await seen('Is taken: there is a connection linear already');
     expect(asked('put')).toEqual([]);

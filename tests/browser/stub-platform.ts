@@ -50,7 +50,7 @@ function problem({ code, detail, issues = [] }: Failure): Response {
   return Response.json(body, { status, headers: { 'content-type': 'application/problem+json' } });
 }
 
-const random = { bytes: (length: number) => new Uint8Array(length), uuid: () => 'uuid', jitter: () => 0 };
+const random = { bytes: (length: number) => new Uint8Array(length), uuid: () => 'uuid', fraction: () => 0 };
 
 function mountConnections(app: Hono, world: World): void {
   const one = `${API_PREFIX}/connection-instances/:kind/:name`;

@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { fieldsFor, issuesAt, issuesElsewhere, readForm, textsOf } from '../../portal/src/text/config-form.ts';
+import { mcpConfigSchema } from '../../src/core/connection.ts';
+
+const STORED = {
+  endpoint: 'https://mcp.example.com/mcp',
+  auth_mode: 'oauth',
+  oauth2_client_id: 'us',
+  oauth2_client_secret: '[REDACTED]',
+  oauth2_grant: 'authorization_code',
+  static_headers: { 'X-Team': '[REDACTED]' },
+};
+
+describe('the form of a configuration', () => {
+  it('gives back what was stored when nothing is changed, with keys that it does not show', () => {
+    expect(readForm('mcp', 'oauth', textsOf('mcp', STORED), STORED)).toEqual({ ok: true, config: STORED });
+  });
+
+  it('leaves out what was emptied', () => {
+    const read = readForm('mcp', 'oauth', { ...textsOf('mcp', STORED), oauth2_client_secret: '' }, STORED);
+    expect(read.ok && 'oauth2_client_secret' in read.config).toBe(false);
+  });
+
+  it('takes a secret as typed and trims everything else', () => {
+    const texts = { endpoint: '  https://x.example/mcp ', credential: ' secret ' };
+    expect(readForm('mcp', 'bearer', texts, {})).toEqual({
+      ok: true,
+      config: { auth_mode: 'bearer', endpoint: 'https://x.example/mcp', credential: ' secret ' },
+    });
+  });
+
+  it('reads a map by its lines, and names the line that is none', () => {
+    const read = (static_headers: string) => readForm('mcp', 'none', { static_headers }, {});
+    expect(read('X-A: 1\n\nX-B: a:b ')).toMatchObject({ config: { static_headers: { 'X-A': '1', 'X-B': 'a:b' } } });
+    expect(read('X-A 1')).toMatchObject({ ok: false, issues: [{ path: 'static_headers' }] });
+  });
+
+  it('puts an issue at its field, parts of a map included, and keeps the rest for a list', () => {
+    const issues = [
+      { path: 'endpoint', message: 'must be a URL' },
+      { path: 'static_headers.Host', message: 'is set by the platform' },
+      { path: 'kind', message: 'is not known' },
+    ];
+    expect(issuesAt(issues, 'endpoint')).toEqual(['Must be a URL']);
+    expect(issuesAt(issues, 'static_headers')).toEqual(['Host is set by the platform']);
+    expect(issuesElsewhere(issues, ['endpoint', 'static_headers'])).toEqual([issues[2]]);
+  });
+
+  it('offers only keys that the server knows', () => {
+    const known = Object.keys(mcpConfigSchema.shape);
+    for (const mode of ['none', 'bearer', 'api_key', 'basic', 'oauth'] as const) {
+      expect(known).toEqual(expect.arrayContaining(fieldsFor('mcp', mode).map((field) => field.key)));
+    }
+  });
+});
