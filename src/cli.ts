@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError, Option } from 'commander';
 import { ownerEndpoint, requestSignInLink, waitForOwnership } from './attach.ts';
-import { systemClock } from './clock.ts';
+import { keepProcessAlive, systemClock } from './clock.ts';
 import { type Config, loadConfig, SETTINGS } from './config.ts';
 import { isAppError } from './core/errors.ts';
 import type { Log } from './core/ports.ts';
@@ -62,7 +62,12 @@ async function becomeOwner(config: Config, stop: AbortSignal, say: (text: string
   say(
     `The data directory ${config.data_dir} is already served${where}. This process waits and takes over when that one ends; for a sign-in link run: mcp-data-platform link\n`,
   );
-  return (await waitForOwnership(config.data_dir, systemClock, stop)) !== undefined;
+  const release = keepProcessAlive();
+  try {
+    return (await waitForOwnership(config.data_dir, systemClock, stop)) !== undefined;
+  } finally {
+    release();
+  }
 }
 
 async function serveHttp(config: Config, log: Log, stop: AbortSignal, withDemo: boolean): Promise<void> {

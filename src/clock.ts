@@ -29,6 +29,12 @@ export const systemClock: Clock = {
   },
 };
 
+/** Sleeping alone does not keep a process alive; a process that does nothing else calls this, and the result to end it. */
+export function keepProcessAlive(): () => void {
+  const timer = setInterval(() => {}, MAX_TIMER_MS);
+  return () => clearInterval(timer);
+}
+
 export const systemRandom: Random = {
   bytes: (length) => randomBytes(length),
   uuid: () => randomUUID(),
