@@ -92,7 +92,7 @@ export function describeOnBothEngines(name: string, suite: (opened: () => OpenDa
   });
 }
 
-async function emptyTables({ db }: OpenDatabase): Promise<void> {
+export async function emptyTables({ db }: OpenDatabase): Promise<void> {
   const { rows } = await sql<{ name: string }>`
     select quote_ident(tablename) as name from pg_tables
     where schemaname = 'public' and tablename not like 'kysely_%' and tablename <> 'schema_version'`.execute(db);
