@@ -29,6 +29,8 @@ const MIN_PAUSE_MS = 1_000;
 /** How often a busy loop says that this replica lives; an idle one says it with every tick. */
 const SEEN_MS = 30_000;
 
+const hostOf = (credential: Credential) => idpHostOf(credential.binding) ?? '';
+
 export interface Keepalive {
   start(): void;
   /** Claims and starts what is due, as far as the bounds allow; resolves when it has been started, not refreshed. */
@@ -58,7 +60,7 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
   }
 
   async function refreshOne(credential: Credential): Promise<void> {
-    const host = idpHostOf(credential.binding) ?? '';
+    const host = hostOf(credential);
     count(host, 1);
     try {
       await door.refreshClaimed(credential, ACTOR.backgroundRefresh);
@@ -101,9 +103,17 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
         exclude_hosts: full,
         limit: Math.min(CLAIM_LIMIT, settings.in_flight - running.size),
       });
-      if (claimed.length === 0) break;
-      for (const credential of claimed) start(credential);
-      started += claimed.length;
+      const before = started;
+      for (const credential of claimed) {
+        // One claim may bring more rows of a host than it may have in flight: the surplus goes back, others take its place.
+        if ((perHost.get(hostOf(credential)) ?? 0) >= settings.per_host) {
+          await door.giveBack(credential);
+        } else {
+          start(credential);
+          started += 1;
+        }
+      }
+      if (started === before) break;
     }
     return { started };
   }

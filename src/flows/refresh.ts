@@ -14,6 +14,8 @@ type Flight = { promise: Promise<RefreshResult>; forced: boolean; lock_key: bigi
 export interface RefreshDoor extends RefreshFlow {
   /** For the loop: the row's advisory lock is already held by this replica and is released here. */
   refreshClaimed(credential: Credential, actor: string): Promise<RefreshResult>;
+  /** For the loop: a claimed row that is not refreshed now after all. */
+  giveBack(credential: Credential): Promise<void>;
   /** Lock keys held or wanted by flights of this process: they must not be claimed again. */
   lockKeys(): bigint[];
   /** No new attempts; resolves when all under way have ended or are safe in the escrow (rule 21). */
@@ -71,11 +73,14 @@ export function createRefreshDoor(deps: RefreshDeps): RefreshDoor {
     return runLocked(request, row.lock_key);
   }
 
+  const release = (lock_key: bigint): Promise<void> =>
+    locker.unlock(lock_key).catch((error) => log.warn('an advisory lock could not be released', { error }));
+
   async function runLocked(request: RefreshRequest, lock_key: bigint): Promise<RefreshResult> {
     try {
       return await runAttempt(deps, request);
     } finally {
-      await locker.unlock(lock_key).catch((error) => log.warn('an advisory lock could not be released', { error }));
+      await release(lock_key);
     }
   }
 
@@ -112,6 +117,7 @@ export function createRefreshDoor(deps: RefreshDeps): RefreshDoor {
       // A flight began between the claim and now: it holds the lock already, so the claim's own lock goes back.
       return locker.unlock(credential.lock_key).then(() => flight?.promise ?? { type: 'current' });
     },
+    giveBack: ({ lock_key }) => release(lock_key),
     lockKeys: () => [...flights.values()].flatMap(({ lock_key }) => (lock_key === null ? [] : [lock_key])),
     get inFlight() {
       return flights.size;

@@ -57,7 +57,9 @@ export async function createWorld(opened: OpenDatabase) {
   const random = seededRandom();
   const log = recordingLog();
   const server = scriptedServer();
+  /** Each replica has a data directory of its own; `escrow` is that of `replica-a`. */
   const escrow = memoryEscrow();
+  const disks = new Map([['replica-a', escrow]]);
   const notifier = memoryNotifier();
   const { db, claimer } = opened;
   const { schemas } = fixture;
@@ -67,6 +69,8 @@ export async function createWorld(opened: OpenDatabase) {
   async function boot(options: BootOptions = {}) {
     const replica_id = options.replica_id ?? 'replica-a';
     const self = { replica_id, boot_id: await stores.replicas.boot(replica_id) };
+    const disk = disks.get(replica_id) ?? memoryEscrow();
+    disks.set(replica_id, disk);
     const settings = { ...DEFAULT_PROTOCOL_SETTINGS, ...options.settings };
     const credentials = { ...stores.credentials, ...options.credentials };
     const connections = { ...stores.connections, ...options.connections };
@@ -101,7 +105,7 @@ export async function createWorld(opened: OpenDatabase) {
       clientIdMetadataUrl: options.clientIdMetadataUrl ?? null,
     };
     const revoker = createRevoker(shared);
-    const keeper = createReplyKeeper({ ...shared, escrow: { ...escrow, ...options.escrow }, revoker });
+    const keeper = createReplyKeeper({ ...shared, escrow: { ...disk, ...options.escrow }, revoker });
     const listening = new Set<string>();
     const door = createRefreshDoor({ ...shared, keeper, listening });
     return {
