@@ -36,7 +36,7 @@ function watched(response: Response, ended: () => void): Response {
     ended();
     return response;
   }
-  const reader = response.body.getReader();
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
       try {

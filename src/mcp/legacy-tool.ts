@@ -11,7 +11,7 @@ function withObjectProperties(schema: unknown): unknown {
   if (!isRecord(schema) || !isRecord(schema.properties)) return schema;
   const { properties } = schema;
   if (!Object.values(properties).some((property) => typeof property === 'boolean')) return schema;
-  const fitted = Object.entries(properties).map(([name, property]) => [
+  const fitted = Object.entries<unknown>(properties).map(([name, property]): [string, unknown] => [
     name,
     property === true ? {} : property === false ? { not: {} } : property,
   ]);

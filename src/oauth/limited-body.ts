@@ -13,7 +13,7 @@ export const MAX_BODY_BYTES = 1_048_576;
  */
 export async function readLimited(response: Response, maxBytes: number = MAX_BODY_BYTES): Promise<LimitedBody> {
   if (response.body === null) return { type: 'read', text: '', complete: true };
-  const reader = response.body.getReader();
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
   const decoder = new TextDecoder();
   let text = '';
   let bytes = 0;

@@ -23,7 +23,7 @@ export function kindFromMounts(mounts: string, realPath: string): string | undef
     const [before, after] = line.split(' - ');
     const point = before
       ?.split(' ')[4]
-      ?.replace(/\\(\d{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
+      ?.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
     const kind = after?.split(' ')[0];
     if (point === undefined || kind === undefined) continue;
     const holds = realPath === point || realPath.startsWith(point.endsWith('/') ? point : `${point}/`);

@@ -49,7 +49,7 @@ export function ownPlace(): OwnerPlace {
 
 function readOwnerJson(dataDir: string): Record<string, unknown> | undefined {
   const text = attempt(() => fs.readFileSync(path.join(dataDir, OWNER_FILE), 'utf8'));
-  const value: unknown = text === null ? null : attempt(() => JSON.parse(text));
+  const value: unknown = text === null ? null : attempt((): unknown => JSON.parse(text));
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
 }
 
