@@ -69,7 +69,7 @@ describeFlow('the claim', (world) => {
     await world().connected();
     const a = await world().boot({ replica_id: 'replica-a' });
     server.onRefresh(never);
-    a.refresh();
+    void a.refresh();
     await world().sent(1);
     const b = await world().boot({ replica_id: 'replica-b' });
     const result = await b.refresh();
@@ -275,7 +275,7 @@ describeFlow('kill -9 at every point (lesson 6)', (world) => {
         },
       },
     });
-    first.refresh();
+    void first.refresh();
     await vi.waitFor(async () => expect((await world().credential()).intent).not.toBeNull());
     const second = await world().boot();
     await second.keeper.recover();
@@ -299,7 +299,7 @@ describeFlow('kill -9 at every point (lesson 6)', (world) => {
       return never();
     });
     const first = await world().boot();
-    first.refresh();
+    void first.refresh();
     await world().sent(1);
     first.kill();
     const second = await world().boot();
@@ -317,7 +317,7 @@ describeFlow('kill -9 at every point (lesson 6)', (world) => {
     const { server, escrow } = world();
     await world().connected();
     const first = await world().boot({ credentials: { settle: never } });
-    first.refresh();
+    void first.refresh();
     await vi.waitFor(() => expect(escrow.entries.size).toBe(1));
     const second = await world().boot();
     await second.keeper.recover();
@@ -330,7 +330,7 @@ describeFlow('kill -9 at every point (lesson 6)', (world) => {
     const { escrow, server } = world();
     await world().connected();
     const first = await world().boot({ escrow: { clear: never } });
-    first.refresh();
+    void first.refresh();
     await vi.waitFor(async () => expect(await world().accessToken()).toBe('access-f0t1'));
     expect(escrow.entries.size).toBe(1);
     const second = await world().boot();
@@ -344,7 +344,7 @@ describeFlow('kill -9 at every point (lesson 6)', (world) => {
     const { escrow, server } = world();
     await world().connected();
     const first = await world().boot({ escrow: { clear: never } });
-    first.refresh();
+    void first.refresh();
     await vi.waitFor(async () => expect(await world().accessToken()).toBe('access-f0t1'));
     const kept = new Map(escrow.entries);
     const second = await world().boot();
