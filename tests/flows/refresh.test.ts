@@ -172,7 +172,7 @@ describeFlow('a lock that another replica holds', (world) => {
     await vi.waitFor(() => expect(world().clock.sleeping).toContain(250));
     await change();
     let ended: RefreshResult | undefined;
-    result.then((value) => {
+    void result.then((value) => {
       ended = value;
     });
     await vi.waitFor(
