@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, vi } from 'vitest';
 import type { AuthEvent } from '../../src/core/auth-event.ts';
 import type { ConnectionKey, McpConfig } from '../../src/core/connection.ts';
 import type { ClientBinding, Credential } from '../../src/core/credential.ts';
-import type { Escrow, Locker, Notifier, Stores } from '../../src/core/ports.ts';
+import type { Clock, Escrow, Locker, Notifier, Stores } from '../../src/core/ports.ts';
 import { Secret } from '../../src/core/redact.ts';
 import { DEFAULT_PROTOCOL_SETTINGS, type ProtocolSettings } from '../../src/core/settings.ts';
 import { migrate } from '../../src/db/migrate.ts';
@@ -47,6 +47,7 @@ export type BootOptions = {
   escrow?: Partial<Escrow>;
   locker?: Locker;
   notifier?: Notifier;
+  clock?: Clock;
   settings?: Partial<ProtocolSettings>;
   clientIdMetadataUrl?: string;
 };
@@ -77,10 +78,11 @@ export async function createWorld(opened: OpenDatabase) {
     const { events, consents, registrations, replicas } = stores;
     let killed = false;
     /** A killed process never wakes. */
+    const time = options.clock ?? clock;
     const ownClock = {
-      ...clock,
+      ...time,
       async sleep(ms: number, signal?: AbortSignal) {
-        await clock.sleep(ms, signal);
+        await time.sleep(ms, signal);
         if (killed) await never();
       },
     };
