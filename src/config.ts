@@ -10,10 +10,10 @@ import { REDACTED } from './core/redact.ts';
 import { DEFAULT_PROTOCOL_SETTINGS, type ProtocolSettings } from './core/settings.ts';
 import { LOG_LEVELS } from './log.ts';
 
-const duration = (defaultMs: number) =>
+const duration = (fallback: string) =>
   z
     .string()
-    .default(formatDuration(defaultMs))
+    .default(fallback)
     .transform((text, context) => {
       const ms = parseDuration(text);
       if (ms === undefined) context.addIssue({ code: 'custom', message: 'must be a duration such as 90d, 5m or 30s' });
@@ -51,7 +51,7 @@ const declaredConnection = z.strictObject({
 type Setting = { schema: z.ZodType; secret?: true; env?: string; flag?: string; about: string };
 
 const protocol = (name: keyof ProtocolSettings, about: string) => ({
-  schema: duration(DEFAULT_PROTOCOL_SETTINGS[name]),
+  schema: duration(formatDuration(DEFAULT_PROTOCOL_SETTINGS[name])),
   about,
 });
 const bound = (name: keyof ProtocolSettings, about: string) => ({
@@ -113,8 +113,8 @@ export const SETTINGS = {
     secret: true,
     about: 'Connections that belong to this file: kind, name, description, config. They cannot be edited elsewhere.',
   },
-  event_retention: { schema: duration(90 * 86_400_000), about: 'How long the auth event history is kept.' },
-  catalog_interval: { schema: duration(300_000), about: "How often each upstream's tools are listed again." },
+  event_retention: { schema: duration('90d'), about: 'How long the auth event history is kept.' },
+  catalog_interval: { schema: duration('5m'), about: "How often each upstream's tools are listed again." },
   refresh_interval: protocol('refresh_interval', 'How often the refresher looks, at the latest.'),
   access_lead: protocol('access_lead', 'How long before its expiry an access token is refreshed.'),
   refresh_lead: protocol('refresh_lead', 'How long before the end of a refresh token it is used.'),

@@ -7,6 +7,8 @@ export type Listener = {
   port: number;
   /** Requests before this are answered 503: the port is taken first, so that nothing is opened in vain. */
   serve(fetch: (request: Request) => Promise<Response>): void;
+  /** Takes no new connections, and answers 503 on those that are open. */
+  refuse(): void;
   /** Ends idle connections at once and the others when their answer is sent, at the latest after `grace` resolves. */
   close(grace: Promise<void>): Promise<void>;
 };
@@ -19,18 +21,24 @@ const REQUEST_TIMEOUT_MS = 120_000;
  * @throws AppError `port_taken` with a sentence that names it
  */
 export async function listen(address: { host: string; port: number }): Promise<Listener> {
-  let handler: (request: Request) => Promise<Response> = async () =>
-    new Response('Starting. Try again in a moment.\n', { status: 503, headers: { 'retry-after': '1' } });
+  const unavailable = (text: string) => async () =>
+    new Response(`${text}\n`, { status: 503, headers: { 'retry-after': '1' } });
+  let handler: (request: Request) => Promise<Response> = unavailable('Starting. Try again in a moment.');
   const server = createServer(getRequestListener((request) => handler(request), { overrideGlobalObjects: false }));
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   await bind(server, address);
+  const closed = new Promise<void>((resolve) => server.once('close', resolve));
   return {
     port: (server.address() as AddressInfo).port,
     serve(fetch) {
       handler = fetch;
     },
+    refuse() {
+      handler = unavailable('Stopping. Try again in a moment.');
+      server.close();
+    },
     async close(grace) {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.close();
       server.closeIdleConnections();
       await Promise.race([closed, grace]);
       server.closeAllConnections();

@@ -34,6 +34,8 @@ type RequestId = string | number;
 type InFlight = { request: JSONRPCRequest; abort: AbortController; link: RelayLink | undefined };
 
 const PROTOCOL_VERSION_KEY = 'io.modelcontextprotocol/protocolVersion';
+/** A start on a busy machine; clients give up on theirs after 60 seconds. */
+const FIRST_LINK_MS = 45_000;
 const RECOVER_MS = { first: 200, longest: 5_000 };
 
 function isModern(request: JSONRPCRequest): boolean {
@@ -75,6 +77,7 @@ class Pipe {
   #initialized = false;
   #link: RelayLink | undefined;
   #linking: Promise<RelayLink | undefined> | undefined;
+  #linked = false;
   #replays = 0;
   #recovering = false;
 
@@ -124,7 +127,7 @@ class Pipe {
     }
     // A second round only for what provably did not reach a server that knows us.
     for (let round = 1; round <= 2 && this.#inFlight.get(request.id) === flight; round += 1) {
-      const link = await this.#connect();
+      const link = (await this.#connect()) ?? (await this.#awaitFirst());
       if (!link) break;
       flight.link = link;
       try {
@@ -139,6 +142,18 @@ class Pipe {
       }
     }
     await this.#answer(ownerChanged(request.id));
+  }
+
+  /** The owner may still be starting, as this process is: a client's first request waits for it. */
+  async #awaitFirst(): Promise<RelayLink | undefined> {
+    const { clock } = this.#deps;
+    const end = clock.monotonic() + FIRST_LINK_MS;
+    while (!this.#linked && !this.#ended.signal.aborted && clock.monotonic() < end) {
+      await clock.sleep(RECOVER_MS.first, this.#ended.signal);
+      const link = await this.#connect();
+      if (link) return link;
+    }
+    return undefined;
   }
 
   /** @returns what to answer, or undefined when the request did not run and the link was given up. */
@@ -221,6 +236,7 @@ class Pipe {
       }
     }
     this.#link = link;
+    this.#linked = true;
     return link;
   }
 

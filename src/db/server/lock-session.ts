@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { isAppError } from '../../core/errors.ts';
 import type { Clock, Locker, Log } from '../../core/ports.ts';
 import type { SqlResult } from '../dialect.ts';
 import { databaseUnavailable } from '../sql-error.ts';
@@ -34,6 +35,7 @@ export class LockSession implements Locker {
   readonly #listeners = new Map<string, Set<Listener>>();
   readonly #closing = new AbortController();
   #client: pg.Client | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(options: LockSessionOptions) {
     this.#options = options;
@@ -135,9 +137,17 @@ export class LockSession implements Locker {
 
   async #query(sql: string, parameters: readonly unknown[]): Promise<SqlResult> {
     const client = this.#connectedClient();
+    // One at a time: the driver's own queue is deprecated, and its time limit would count the waiting.
+    const answer = this.#turn.then(() => {
+      if (this.#client !== client)
+        throw databaseUnavailable(`The connection to PostgreSQL at ${this.#target} was lost`);
+      return client.query<Record<string, unknown>>(sql, [...parameters]);
+    });
+    this.#turn = answer.catch(() => undefined);
     try {
-      return toResult(await client.query<Record<string, unknown>>(sql, [...parameters]));
+      return toResult(await answer);
     } catch (error) {
+      if (isAppError(error)) throw error;
       if (isConnectionLoss(error)) this.#lose(client);
       throw translate(error, this.#target, sql);
     }
@@ -159,6 +169,7 @@ export class LockSession implements Locker {
       throw error;
     }
     if (this.#closing.signal.aborted) return client.end();
+    this.#turn = Promise.resolve();
     this.#client = client;
   }
 
