@@ -112,6 +112,7 @@ describe.concurrent('a connection that nobody uses', { timeout: 150_000 }, () =>
         /"connoauth: refresher started interval=2s access_lead=5m0s refresh_lead=1h0m0s"/,
       );
       expect(await platform.stop()).toBe(0);
+      expect(platform.output()).not.toMatch(/Warning/);
     } finally {
       await platform.remove();
       await drop();

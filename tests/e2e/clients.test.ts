@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
@@ -153,13 +154,13 @@ describe('over stdio, on the data directory that a server has', () => {
   it('several processes share one data directory, and the others go on when kill -9 hits the owner', async () => {
     await platform.stop();
     const config = ['--config', platform.home.configFile];
-    const owner = await overStdio('v2 auto', platform.home, config);
-    await expectToWork(owner);
-    const others = await Promise.all([
-      overStdio('v2 auto', platform.home, config),
-      overStdio('v1', platform.home, config),
-    ]);
-    await Promise.all(others.map(expectToWork));
+    // All at once, so that two of them come while the third is still opening the database.
+    const generations: Generation[] = ['v2 auto', 'v2 legacy', 'v1'];
+    const clients = await Promise.all(generations.map((generation) => overStdio(generation, platform.home, config)));
+    await Promise.all(clients.map(expectToWork));
+    const record = JSON.parse(readFileSync(join(platform.home.dataDir, 'owner.json'), 'utf8')) as { pid: number };
+    const others = clients.filter(({ pid }) => pid !== record.pid);
+    expect(others).toHaveLength(2);
     const underWay = new Set<AnyClient>();
     const long = others.map((client) => {
       const onprogress = () => void underWay.add(client);
@@ -170,10 +171,10 @@ describe('over stdio, on the data directory that a server has', () => {
       );
     });
     await until(() => expect(underWay.size).toBe(others.length));
-    process.kill(owner.pid ?? 0, 'SIGKILL');
+    process.kill(record.pid, 'SIGKILL');
     for (const error of await Promise.all(long)) expect(error).toMatchObject({ data: { retryable: true } });
     for (const client of others) await until(() => expectToWork(client));
-    await Promise.all([owner, ...others].map((client) => client.close()));
+    await Promise.all(clients.map((client) => client.close()));
     await platform.restart();
   });
 });

@@ -12,6 +12,8 @@ import type { AuthEvent, AuthEventType } from '../../src/contract/schemas.ts';
 /** What `npm run build` made: these tests know the product as a user does, as a program. */
 export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
+const END_WITH_PARENT = new URL('./end-with-parent.mjs', import.meta.url).href;
+
 export const ADMIN_KEY = 'admin-key-of-the-end-to-end-tests';
 export const AGENT_KEY = 'agent-key-of-the-end-to-end-tests';
 
@@ -71,15 +73,18 @@ export type RunningProgram = {
 
 /** Starts a program and keeps what it says; `ended` gives its exit code or the signal that ended it. */
 export function runProgram(command: string, args: readonly string[], env: NodeJS.ProcessEnv, cwd?: string) {
-  const child = spawn(command, args, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child =
+    command === process.execPath
+      ? spawn(command, ['--import', END_WITH_PARENT, ...args], { env, cwd, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+      : spawn(command, args, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
   children.add(child);
   let stdout = '';
   let stderr = '';
   let exitCode: number | string | undefined;
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
   });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
   const ended = new Promise<number | string>((resolve, reject) => {
