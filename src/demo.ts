@@ -53,7 +53,7 @@ export async function startDemo(dataDir: string, log: Log): Promise<Demo> {
 }
 
 async function connect(program: Program, running: Running, platform: Platform): Promise<void> {
-  const { connections, authorize } = platform.flows;
+  const { connections, authorize, refresh } = platform.flows;
   const known = (await connections.list()).find(({ kind, name }) => kind === KEY.kind && name === KEY.name);
   if (!known) {
     const config = { endpoint: running.upstreamUrl, auth_mode: 'oauth' };
@@ -63,7 +63,9 @@ async function connect(program: Program, running: Running, platform: Platform): 
       ACTOR,
     );
   }
-  if (known?.oauth?.state === 'connected') return;
+  // After a long pause the refresh token may have died of idleness: asking is the only way to know.
+  if (known) await refresh.refresh({ key: KEY, reason: 'operator', actor: ACTOR });
+  if ((await connections.get(KEY)).oauth?.state === 'connected') return toolsListed(platform);
   const { state } = await authorize.start(KEY, { actor: ACTOR });
   const egress = createEgress();
   // What the browser of a person does: our page sets the binding cookie and sends it on to the login form.
