@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { systemClock, systemRandom } from './clock.ts';
 import { type Config, describeConfig } from './config.ts';
 import { CALLBACK_PATH } from './contract/endpoints.ts';
-import type { ConfigSchemas } from './core/connection.ts';
+import { type ConfigSchemas, parseConnectionConfig } from './core/connection.ts';
+import { AppError } from './core/errors.ts';
 import type { Log, Toolkit } from './core/ports.ts';
 import { removeOwnerRecord, writeOwnerRecord } from './db/embedded/owner-file.ts';
 import { createEgress } from './egress.ts';
@@ -78,6 +79,7 @@ async function start(config: Config, options: PlatformOptions, teardown: Teardow
   const publicUrl = (config.public_url ?? `http://127.0.0.1:${listener.port}`).replace(/\/$/, '');
   const kits = [...builtInToolkits({ version }), ...(options.toolkits ?? [])];
   const schemas = new Map(kits.map(({ kind, configSchema }) => [kind, configSchema]));
+  checkDeclared(config, schemas);
   const storage = await openStorage(config, log, schemas, teardown);
   const flows = openFlows(config, kits, schemas, storage, publicUrl, log, teardown);
   for (const { kind, name, config: declared, description } of config.connections) {
@@ -95,6 +97,20 @@ async function start(config: Config, options: PlatformOptions, teardown: Teardow
   const { stdio, signInLink, agentKey } = faces;
   const stop = () => teardown.run();
   return { config, version, engine, publicUrl, movedPort, agentKey, flows, stdio, signInLink, stop };
+}
+
+/** A mistake in the file is told before anything is opened, with the place of the field in the file. */
+function checkDeclared(config: Config, schemas: ConfigSchemas): void {
+  const issues = config.connections.flatMap(({ kind, config: declared }, index) => {
+    const parsed = parseConnectionConfig(schemas, kind, declared);
+    const within = (path: string) => `connections.${index}.${path === 'kind' ? path : `config.${path}`}`;
+    return parsed.ok ? [] : parsed.issues.map(({ path, message }) => ({ path: within(path), message }));
+  });
+  if (issues.length === 0) return;
+  const list = issues.map(({ path, message }) => `${path} ${message}`).join('; ');
+  throw new AppError('invalid_config', `The configuration file ${config.file ?? ''} is not valid: ${list}.`, {
+    issues,
+  });
 }
 
 function openFlows(

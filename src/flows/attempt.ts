@@ -13,6 +13,7 @@ import type {
   EscrowEntry,
   TokenRequestClient,
 } from '../core/ports.ts';
+import { ACTOR } from '../core/principal.ts';
 import { providerProfile } from '../core/provider-profile.ts';
 import { Secret } from '../core/redact.ts';
 import type { TokenReply } from '../core/token-response.ts';
@@ -106,6 +107,43 @@ async function endWithoutRefreshToken(
   return current?.revocation ? { type: 'revoked', revocation: current.revocation } : { type: 'gone' };
 }
 
+/**
+ * An attempt that ended with its process left an open intent and no event: before the token is presented again, the
+ * history says so (rule 16: each repeat follows a recorded ambiguous attempt).
+ */
+async function tellInterrupted(deps: AttemptDeps, credential: Credential): Promise<void> {
+  const { key, incarnation, generation, intent, ambiguous, failure, binding } = credential;
+  if (intent === null || ambiguous) return;
+  const now = deps.clock.now();
+  const { next_refresh_at: at, next_refresh_reason } = credential;
+  await deps.credentials.settle({
+    key,
+    fence: { by: 'generation', incarnation, generation },
+    change: {
+      type: 'kept',
+      failure: {
+        type: 'transient',
+        since: failure?.since ?? now,
+        last_at: now,
+        count: (failure?.count ?? 0) + 1,
+        idp_error_code: null,
+        error_class: 'ambiguous',
+      },
+      attempt_id: intent.attempt_id,
+      intent: 'keep_open',
+      schedule: at === null ? null : { at, reason: next_refresh_reason ?? 'retry' },
+    },
+    events: [
+      {
+        event_type: 'refresh_failed_transient',
+        actor: ACTOR.recovery,
+        idp_host: idpHostOf(binding),
+        detail: { error_class: 'ambiguous', ambiguous: true, step: 'interrupted', attempt_id: intent.attempt_id },
+      },
+    ],
+  });
+}
+
 /** Everything that must hold before the refresh token may be presented; else the answer to the caller. */
 async function prepare(
   deps: AttemptDeps,
@@ -137,6 +175,7 @@ async function prepare(
     await deps.credentials.postpone(key, incarnation, generation, verdict.until);
     return { result: { type: 'waiting', until: verdict.until, why: WHY[verdict.why] } };
   }
+  await tellInterrupted(deps, credential);
   const ready: Ready = {
     credential: { ...credential, token, binding },
     secrets,

@@ -310,7 +310,11 @@ describeFlow('kill -9 at every point (lesson 6)', (world) => {
       revocation: { reason: 'rotation_outcome_lost', decided_by: 'idp' },
     });
     expect(server.presented).toHaveLength(2);
-    expect(await world().eventTypes()).toEqual(['refresh_failed_revoked', 'token_deleted_revoked']);
+    expect(await world().eventTypes()).toEqual([
+      'refresh_failed_transient',
+      'refresh_failed_revoked',
+      'token_deleted_revoked',
+    ]);
   });
 
   it('after the escrow: replayed, without a second presentation', async () => {

@@ -150,6 +150,7 @@ describeFlow('an answer that comes too late (lesson 8)', (world) => {
     expect(await world().credential()).toMatchObject({ state: 'connected', revocation: null });
     expect(await world().accessToken()).toBe('access-f0t1');
     expect(await world().eventTypes()).toEqual([
+      'refresh_failed_transient',
       'refresh_failed_revoked',
       'token_deleted_revoked',
       'rotation_recovered',

@@ -20,7 +20,7 @@ function ConfigView({ connection }: { connection: Connection }) {
       {keys.map((key) => (
         <div
           key={key}
-          className="grid gap-x-6 border-t border-line py-2.5 first:border-t-0 sm:grid-cols-[14rem_minmax(0,1fr)]"
+          className="grid gap-x-6 border-t border-line py-2.5 first:border-t-0 sm:grid-cols-[17.5rem_minmax(0,1fr)]"
         >
           <dt className="font-mono text-[0.8125rem] leading-6 text-ink-soft">{key}</dt>
           <dd className="font-mono text-[0.8125rem] leading-6 wrap-anywhere">
@@ -32,7 +32,7 @@ function ConfigView({ connection }: { connection: Connection }) {
       {missing.map(({ path, message }) => (
         <div
           key={`${path} ${message}`}
-          className="grid gap-x-6 border-t border-line py-2.5 sm:grid-cols-[14rem_minmax(0,1fr)]"
+          className="grid gap-x-6 border-t border-line py-2.5 sm:grid-cols-[17.5rem_minmax(0,1fr)]"
         >
           <dt className="font-mono text-[0.8125rem] leading-6 text-ink-soft">{path}</dt>
           <dd className="text-[0.8125rem] leading-6 font-medium text-bad">{message}</dd>

@@ -47,7 +47,12 @@ const HINTS: Record<AuthEventType, (event: AuthEvent) => string | null> = {
     ),
   refresh_succeeded: ({ detail }) =>
     hint(because(detail), detail.rotated_refresh && 'refresh token rotated', took(detail)),
-  refresh_failed_transient: ({ detail }) => hint(errorWords(detail), httpStatus(detail), retry(detail)),
+  refresh_failed_transient: ({ detail }) =>
+    hint(
+      detail.step === 'interrupted' ? 'the server ended before the answer came' : errorWords(detail),
+      httpStatus(detail),
+      retry(detail),
+    ),
   refresh_failed_misconfigured: ({ detail }) =>
     hint(errorWords(detail), 'correct the client id, secret or scope', retry(detail)),
   refresh_failed_revoked: ({ detail }) => hint(errorWords(detail), httpStatus(detail), decidedBy(detail)),
