@@ -17,6 +17,10 @@ import {
 export type SqlRow = Record<string, unknown>;
 export type SqlResult = { rows: SqlRow[]; affected: number };
 
+/** Lifts the time limits of the session that runs it, until it is released: the engine gives up its own with them. */
+export const LIFT_LIMITS = `select set_config('statement_timeout', '0', false),
+  set_config('idle_in_transaction_session_timeout', '0', false)`;
+
 /** One session of an engine, held by one caller until `release`. */
 export interface SqlSession {
   query(sql: string, parameters: readonly unknown[]): Promise<SqlResult>;

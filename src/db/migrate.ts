@@ -1,6 +1,7 @@
 import { type Kysely, type MigrationResultSet, Migrator, NO_MIGRATIONS, sql } from 'kysely';
 import { AppError } from '../core/errors.ts';
 import type { Log } from '../core/ports.ts';
+import { LIFT_LIMITS } from './dialect.ts';
 import type { NumberedMigration } from './migrations/index.ts';
 import { SqlError } from './sql-error.ts';
 
@@ -31,6 +32,7 @@ const LOCK_WAIT_MS = 120_000;
  */
 export async function migrate<T>(db: Kysely<T>, options: MigrateOptions): Promise<MigrateResult> {
   return db.connection().execute(async (connection) => {
+    await sql.raw(LIFT_LIMITS).execute(connection);
     await sql`select set_config('lock_timeout', ${String(LOCK_WAIT_MS)}, false)`.execute(connection);
     await sql`select pg_advisory_lock(${MIGRATION_LOCK})`.execute(connection);
     try {

@@ -49,9 +49,20 @@ export function isConnectionLoss(error: unknown): boolean {
   return code === undefined || code.startsWith('08');
 }
 
+/**
+ * Ended by one of our limits: `lock_not_available`, `query_canceled`.
+ * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+const TIMED_OUT = new Set(['55P03', '57014']);
+
+export function isTimeout(error: unknown): boolean {
+  return TIMED_OUT.has((error as DriverError).code ?? '');
+}
+
 /** No text of the driver passes: it may quote a value or a password. */
 export function translate(error: unknown, target: string, statement: string): AppError | SqlError {
   const { code, constraint, table, column, routine } = error as DriverError;
+  if (isTimeout(error)) return databaseUnavailable(`PostgreSQL at ${target} did not finish a statement in time`);
   if (code !== undefined && !isConnectionLoss(error)) {
     return new SqlError({ code, constraint, table, column, routine }, statement);
   }

@@ -3,13 +3,15 @@ import { isAppError } from '../../core/errors.ts';
 import type { Clock, Locker, Log } from '../../core/ports.ts';
 import type { SqlResult } from '../dialect.ts';
 import { databaseUnavailable } from '../sql-error.ts';
-import { cannotReach, describeTarget, isConnectionLoss, translate } from './errors.ts';
-import { clientConfig, toResult } from './pool.ts';
+import { cannotReach, describeTarget, isConnectionLoss, isTimeout, translate } from './errors.ts';
+import { clientConfig, limit, toResult } from './pool.ts';
 
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 30_000;
 /** A statement on the session is one row long; one that takes longer means a dead line, and the session is re-dialled. */
-const STATEMENT_TIMEOUT_MS = 20_000;
+const ANSWER_TIMEOUT_MS = 20_000;
+/** No transaction ever runs on it, so nothing can be idle in one. */
+const LIMITS = { statement: 15_000, lock: 15_000, idle: 0, answer: ANSWER_TIMEOUT_MS };
 
 type Listener = (payload: string) => void;
 
@@ -148,7 +150,8 @@ export class LockSession implements Locker {
       return toResult(await answer);
     } catch (error) {
       if (isAppError(error)) throw error;
-      if (isConnectionLoss(error)) this.#lose(client);
+      // A claim that was ended may have taken locks that nobody knows of: they go with the session.
+      if (isConnectionLoss(error) || isTimeout(error)) this.#lose(client);
       throw translate(error, this.#target, sql);
     }
   }
@@ -156,13 +159,14 @@ export class LockSession implements Locker {
   async #dial(): Promise<void> {
     const client = new pg.Client({
       ...clientConfig(this.#options.databaseUrl),
-      query_timeout: STATEMENT_TIMEOUT_MS,
+      query_timeout: ANSWER_TIMEOUT_MS,
     });
     client.on('error', () => this.#lose(client));
     client.on('end', () => this.#lose(client));
     client.on('notification', (message) => this.#tell(message.channel, message.payload ?? ''));
     try {
       await client.connect();
+      await limit(client, LIMITS);
       for (const channel of this.#listeners.keys()) await client.query(`listen ${pg.escapeIdentifier(channel)}`);
     } catch (error) {
       client.end().catch(() => {});
