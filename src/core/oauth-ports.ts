@@ -35,7 +35,8 @@ export type EscrowEntry = {
 export interface Escrow {
   /** Resolves once the entry is durable: file synced, renamed, directory synced. */
   write(entry: EscrowEntry): Promise<void>;
-  list(): Promise<EscrowEntry[]>;
+  /** `unreadable`: files that are kept and may hold a token, but cannot be read now: this replica is not drained. */
+  list(): Promise<{ entries: EscrowEntry[]; unreadable: number }>;
   clear(attempt_id: string): Promise<void>;
 }
 

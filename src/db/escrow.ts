@@ -46,6 +46,8 @@ function isEnvelope(value: unknown): value is Envelope {
   return format === FORMAT && typeof kind === 'string' && typeof name === 'string' && typeof box === 'string';
 }
 
+const NOT_COMPLETE = 'not complete';
+
 type ReadEntry = { read: true; entry: EscrowEntry } | { read: false; reason: string };
 
 function open(box: SecretBox, content: string, attemptId: string): ReadEntry {
@@ -53,7 +55,7 @@ function open(box: SecretBox, content: string, attemptId: string): ReadEntry {
   try {
     envelope = JSON.parse(content);
   } catch {
-    return { read: false, reason: 'not complete' };
+    return { read: false, reason: NOT_COMPLETE };
   }
   if (!isEnvelope(envelope)) return { read: false, reason: 'of another format' };
   const { kind, name } = envelope;
@@ -80,22 +82,22 @@ export function createFileEscrow(input: { directory: string; box: SecretBox; log
     return `${attemptId}${suffix}`;
   };
 
-  const readEntry = async (file: string, suffix: string): Promise<EscrowEntry | undefined> => {
+  /** undefined: cleared since the directory was read. */
+  const readEntry = async (file: string, suffix: string): Promise<ReadEntry | undefined> => {
     let content: string;
     try {
       content = await readFile(join(directory, file), 'utf8');
     } catch (error) {
-      // Cleared since the directory was read.
-      if (errorCode(error) === 'ENOENT') return undefined;
-      throw error;
+      const code = errorCode(error);
+      return code === 'ENOENT' ? undefined : { read: false, reason: String(code) };
     }
-    const result = open(box, content, file.slice(0, -suffix.length));
-    if (result.read) return result.entry;
-    if (!reported.has(file)) {
-      reported.add(file);
-      log.error('an escrow file cannot be read and is kept', { file, reason: result.reason });
-    }
-    return undefined;
+    return open(box, content, file.slice(0, -suffix.length));
+  };
+
+  const report = (file: string, reason: string) => {
+    if (reported.has(file)) return;
+    reported.add(file);
+    log.error('an escrow file cannot be read and is kept', { file, reason });
   };
 
   return {
@@ -117,13 +119,20 @@ export function createFileEscrow(input: { directory: string; box: SecretBox; log
       await makeDirectory(directory);
       const files = (await readdir(directory)).sort();
       const entries = new Map<string, EscrowEntry>();
+      let unreadable = 0;
       for (const suffix of [UNRENAMED_SUFFIX, SUFFIX]) {
         for (const file of files.filter((candidate) => candidate.endsWith(suffix))) {
-          const entry = await readEntry(file, suffix);
-          if (entry) entries.set(entry.attempt_id, entry);
+          const result = await readEntry(file, suffix);
+          if (result?.read) {
+            entries.set(result.entry.attempt_id, result.entry);
+          } else if (result) {
+            report(file, result.reason);
+            // A crash in the midst of a write leaves half a box, which no key and no repair will ever open.
+            if (suffix === SUFFIX || result.reason !== NOT_COMPLETE) unreadable += 1;
+          }
         }
       }
-      return [...entries.values()].sort((a, b) => a.received_at - b.received_at);
+      return { entries: [...entries.values()].sort((a, b) => a.received_at - b.received_at), unreadable };
     },
 
     async clear(attemptId) {

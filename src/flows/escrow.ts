@@ -112,7 +112,7 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
 
   async function drain(key: ConnectionKey): Promise<void> {
     if (!undrained) return;
-    for (const entry of await escrow.list()) {
+    for (const entry of (await escrow.list()).entries) {
       const chosen = connectionLabel(entry.key) === connectionLabel(key) && !active.has(entry.attempt_id);
       if (chosen) await replay(entry);
     }
@@ -122,7 +122,7 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
   async function drainAll(): Promise<boolean> {
     if (!undrained) return true;
     let complete = true;
-    for (const entry of await escrow.list()) {
+    for (const entry of (await escrow.list()).entries) {
       if (active.has(entry.attempt_id)) continue;
       try {
         await replay(entry);

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -50,7 +50,7 @@ describe('the escrow', () => {
   it('gives back after a restart what was written, secrets and large numbers included', async () => {
     const entry = entryOf('one');
     await escrowOf().write(entry);
-    const [read] = await escrowOf().list();
+    const [read] = (await escrowOf().list()).entries;
     expect(read).toEqual(entry);
     expect(read?.parent_generation).toBe(9_007_199_254_740_993n);
     expect(read?.client_secret?.reveal()).toBe('THE-SECRET');
@@ -69,17 +69,17 @@ describe('the escrow', () => {
     const escrow = escrowOf();
     await escrow.write(entryOf('refresh', { received_at: NOON + 2 }));
     await escrow.write(entryOf('connect', { purpose: 'connect', consent_seq: 3n, received_at: NOON + 1 }));
-    expect((await escrow.list()).map((entry) => entry.attempt_id)).toEqual(['connect', 'refresh']);
+    expect((await escrow.list()).entries.map((entry) => entry.attempt_id)).toEqual(['connect', 'refresh']);
     await escrow.clear('refresh');
     await escrow.clear('refresh');
-    expect((await escrow.list()).map((entry) => entry.attempt_id)).toEqual(['connect']);
+    expect((await escrow.list()).entries.map((entry) => entry.attempt_id)).toEqual(['connect']);
   });
 
   it('finds a reply that was complete when the process ended before its rename', async () => {
     const escrow = escrowOf();
     await escrow.write(entryOf('one'));
     await rename(join(directory, 'one.escrow'), join(directory, 'one.escrow-new'));
-    expect(await escrow.list()).toEqual([entryOf('one')]);
+    expect(await escrow.list()).toEqual({ entries: [entryOf('one')], unreadable: 0 });
     await escrow.clear('one');
     expect(await readdir(directory)).toEqual([]);
   });
@@ -94,8 +94,9 @@ describe('the escrow', () => {
     await writeFile(join(directory, 'moved.escrow'), text.replace('"acme"', '"evil"'));
     await writeFile(join(directory, 'half.escrow-new'), text.slice(0, 40));
     await writeFile(join(directory, 'format.escrow'), '{"format":9}');
-    expect((await escrow.list()).map((entry) => entry.attempt_id)).toEqual(['good']);
-    await escrow.list();
+    expect((await escrow.list()).entries.map((entry) => entry.attempt_id)).toEqual(['good']);
+    // Half a file never was the only copy of anything that can be had back.
+    expect((await escrow.list()).unreadable).toBe(4);
     expect(log.lines.map(({ level, fields }) => [level, fields.file, fields.reason]).sort()).toEqual([
       ['error', 'format.escrow', 'of another format'],
       ['error', 'half.escrow-new', 'not complete'],
@@ -104,7 +105,21 @@ describe('the escrow', () => {
       ['error', 'renamed.escrow', 'not the one it is named for'],
     ]);
     expect(await readdir(directory)).toHaveLength(6);
-    expect(await escrowOf(2).list()).toEqual([entryOf('other-key')]);
+    expect((await escrowOf(2).list()).entries).toEqual([entryOf('other-key')]);
+  });
+
+  it('lists the others when the system refuses to read one of them', async () => {
+    const log = recordingLog();
+    const escrow = escrowOf(1, log);
+    await escrow.write(entryOf('good'));
+    await mkdir(join(directory, 'folder.escrow'));
+    await symlink('loop.escrow', join(directory, 'loop.escrow'));
+    expect(await escrow.list()).toEqual({ entries: [entryOf('good')], unreadable: 2 });
+    await escrow.list();
+    expect(log.lines.map(({ level, fields }) => [level, fields.file, fields.reason])).toEqual([
+      ['error', 'folder.escrow', 'EISDIR'],
+      ['error', 'loop.escrow', 'ELOOP'],
+    ]);
   });
 
   it('takes no attempt id for a path', async () => {

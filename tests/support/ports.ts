@@ -117,7 +117,7 @@ export function memoryEscrow(): Escrow & { entries: Map<string, EscrowEntry> } {
     async write(entry) {
       entries.set(entry.attempt_id, entry);
     },
-    list: async () => [...entries.values()],
+    list: async () => ({ entries: [...entries.values()], unreadable: 0 }),
     async clear(attempt_id) {
       entries.delete(attempt_id);
     },
