@@ -2,7 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { ownerEndpoint, requestSignInLink, waitForOwnership } from './attach.ts';
 import { keepProcessAlive, systemClock } from './clock.ts';
-import { type Config, loadConfig, SETTINGS } from './config.ts';
+import { type Config, linkCommand, loadConfig, SETTINGS } from './config.ts';
 import { isAppError } from './core/errors.ts';
 import type { Log } from './core/ports.ts';
 import { acquireOwnership } from './db/embedded/owner-lock.ts';
@@ -42,6 +42,14 @@ function stopSignal(): AbortSignal {
   return stop.signal;
 }
 
+/** Its lock ends with this process, so that a supervisor, or a process that is attached, can begin anew. */
+function onEngineLost(error: Error): void {
+  createLog('error').error('the embedded database has died; this process ends so that another can take over', {
+    error,
+  });
+  process.exit(1);
+}
+
 function untilAborted(signal: AbortSignal): Promise<void> {
   // The listener keeps the process alive; this only waits.
   return new Promise((resolve) => {
@@ -60,7 +68,7 @@ async function becomeOwner(config: Config, stop: AbortSignal, say: (text: string
   const owner = ownerEndpoint(config.data_dir);
   const where = owner ? ` at ${new URL(owner.url).origin} (process ${owner.pid})` : '';
   say(
-    `The data directory ${config.data_dir} is already served${where}. This process waits and takes over when that one ends; for a sign-in link run: mcp-data-platform link\n`,
+    `The data directory ${config.data_dir} is already served${where}. This process waits and takes over when that one ends; for a sign-in link run: ${linkCommand(config)}\n`,
   );
   const release = keepProcessAlive();
   try {
@@ -75,7 +83,7 @@ async function serveHttp(config: Config, log: Log, stop: AbortSignal, withDemo: 
   if (!(await becomeOwner(config, stop, say))) return;
   const demo: Demo | undefined = withDemo ? await startDemo(config.data_dir, log) : undefined;
   try {
-    const platform = await startPlatform(config, { log });
+    const platform = await startPlatform(config, { log, onEngineLost });
     try {
       await demo?.connect(platform);
       say(await startMessage(platform, demo));
@@ -92,7 +100,7 @@ async function serveHttp(config: Config, log: Log, stop: AbortSignal, withDemo: 
 async function serveStdio(config: Config, log: Log, stop: AbortSignal): Promise<void> {
   const first = await acquireOwnership(config.data_dir);
   if (first.owned) {
-    const platform = await startPlatform(config, { log, anyPort: true });
+    const platform = await startPlatform(config, { log, anyPort: true, onEngineLost });
     process.stderr.write(await startMessage(platform));
     await Promise.race([platform.stdio.serve(process.stdin, process.stdout), untilAborted(stop)]);
     return platform.stop();
@@ -112,12 +120,23 @@ async function serveStdio(config: Config, log: Log, stop: AbortSignal): Promise<
   await fetch.close();
 }
 
+const TAKEOVER_RETRY_MS = 5_000;
+
 /** When the owner ends, one of those attached becomes the owner; its relay then leads to itself. */
 async function takeOver(config: Config, log: Log, signal: AbortSignal): Promise<Platform | undefined> {
-  const ownership = await waitForOwnership(config.data_dir, systemClock, signal);
-  if (!ownership) return undefined;
-  log.info('the process that owned the data directory has ended; this one takes over');
-  return startPlatform(config, { log, anyPort: true });
+  for (;;) {
+    const ownership = await waitForOwnership(config.data_dir, systemClock, signal);
+    if (!ownership) return undefined;
+    log.info('the process that owned the data directory has ended; this one takes over');
+    try {
+      return await startPlatform(config, { log, anyPort: true, onEngineLost });
+    } catch (error) {
+      // The client at the pipe is told by the relay; perhaps another process, or the next try, does better.
+      log.error('this process could not take over the data directory', { error });
+      await ownership.release();
+      await systemClock.sleep(TAKEOVER_RETRY_MS, signal);
+    }
+  }
 }
 
 async function serve(flags: Flags): Promise<void> {

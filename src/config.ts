@@ -22,9 +22,9 @@ const duration = (fallback: string) =>
 
 const httpUrl = z.string().refine((text) => {
   if (!URL.canParse(text)) return false;
-  const { protocol, search, hash } = new URL(text);
-  return (protocol === 'http:' || protocol === 'https:') && search === '' && hash === '';
-}, 'must be an absolute http or https URL without query and fragment');
+  const { protocol, username, password, pathname, search, hash } = new URL(text);
+  return /^https?:$/.test(protocol) && pathname === '/' && `${username}${password}${search}${hash}` === '';
+}, 'must be an absolute http or https URL of host and port alone, such as https://mcp.example.com');
 
 const address = z.string().transform((text, context) => {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:\s]*)):(\d{1,5})$/.exec(text);
@@ -178,6 +178,15 @@ function refuse(source: string, issues: readonly FieldIssue[]): AppError {
   return new AppError('invalid_config', `${source} is not valid: ${list}.`, { issues });
 }
 
+function plainValue(document: ReturnType<typeof parseDocument>, path: string): unknown {
+  try {
+    return document.toJS();
+  } catch (cause) {
+    const sentence = `The configuration file ${path} uses a YAML alias (*name) that it does not define, or too many of them.`;
+    throw new AppError('invalid_config', sentence, { cause });
+  }
+}
+
 function readFile(path: string, env: Environment): Record<string, unknown> {
   let text: string;
   try {
@@ -192,7 +201,7 @@ function readFile(path: string, env: Environment): Record<string, unknown> {
     throw new AppError('invalid_config', `The configuration file ${path} is not valid YAML: see line ${line}.`);
   }
   const issues: FieldIssue[] = [];
-  const content = substitute(document.toJS() ?? {}, '', env, issues);
+  const content = substitute(plainValue(document, path) ?? {}, '', env, issues);
   if (issues.length > 0) throw refuse(`The configuration file ${path}`, issues);
   if (typeof content !== 'object' || content === null || Array.isArray(content)) {
     throw new AppError('invalid_config', `The configuration file ${path} must be a mapping of settings.`);
@@ -200,9 +209,19 @@ function readFile(path: string, env: Environment): Record<string, unknown> {
   return content as Record<string, unknown>;
 }
 
+function homeOf(): string {
+  try {
+    return homedir();
+  } catch (cause) {
+    throw new AppError('data_dir', 'This user has no home directory. Say where to keep the data with --data-dir.', {
+      cause,
+    });
+  }
+}
+
 /** The user's data directory by the convention of the operating system. */
 function defaultDataDir(env: Environment): string {
-  const home = homedir();
+  const home = homeOf();
   if (process.platform === 'darwin') return join(home, 'Library', 'Application Support', 'mcp-data-platform');
   if (process.platform === 'win32') {
     return join(env.LOCALAPPDATA ?? join(home, 'AppData', 'Local'), 'mcp-data-platform');
@@ -239,6 +258,13 @@ export function loadConfig(flags: Record<string, string | undefined>, env: Envir
   const settings = {} as ProtocolSettings;
   for (const name of Object.keys(DEFAULT_PROTOCOL_SETTINGS) as (keyof ProtocolSettings)[]) settings[name] = rest[name];
   return { ...rest, data_dir: resolve(data_dir ?? defaultDataDir(env)), protocol: settings, file: file ?? null };
+}
+
+/** The command that prints another sign-in link of a server on this data directory, as it was itself started. */
+export function linkCommand(config: Config, env: Environment = process.env): string {
+  const program = env.npm_lifecycle_event === 'start' ? 'npm start --' : 'mcp-data-platform';
+  const isDefault = config.data_dir === resolve(env[SETTINGS.data_dir.env] ?? defaultDataDir(env));
+  return `${program} link${isDefault ? '' : ` --data-dir ${JSON.stringify(config.data_dir)}`}`;
 }
 
 /** The settings as they may be logged: secrets redacted. */

@@ -4,7 +4,8 @@ import { getRequestListener } from '@hono/node-server';
 import { AppError } from './core/errors.ts';
 
 export type Listener = {
-  port: number;
+  /** Where a process of this machine reaches it: `http://127.0.0.1:8080`. */
+  origin: string;
   /** Requests before this are answered 503: the port is taken first, so that nothing is opened in vain. */
   serve(fetch: (request: Request) => Promise<Response>): void;
   /** Takes no new connections, and answers 503 on those that are open. */
@@ -29,7 +30,7 @@ export async function listen(address: { host: string; port: number }): Promise<L
   await bind(server, address);
   const closed = new Promise<void>((resolve) => server.once('close', resolve));
   return {
-    port: (server.address() as AddressInfo).port,
+    origin: originOf(address.host, (server.address() as AddressInfo).port),
     serve(fetch) {
       handler = fetch;
     },
@@ -45,6 +46,13 @@ export async function listen(address: { host: string; port: number }): Promise<L
       await closed;
     },
   };
+}
+
+const EVERY_INTERFACE = new Set(['0.0.0.0', '::']);
+
+function originOf(host: string, port: number): string {
+  if (EVERY_INTERFACE.has(host)) return `http://127.0.0.1:${port}`;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function bind(server: Server, { host, port }: { host: string; port: number }): Promise<void> {

@@ -7,12 +7,21 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const MAX_CAUSES = 4;
 
+/** What the database room tells of its own failures: names and codes, no values. */
+const PLAIN_KEYS = ['code', 'constraint', 'table'] as const;
+
+function codesOf(cause: unknown): Record<string, unknown> {
+  const told = typeof cause === 'object' && cause !== null ? (cause as Record<string, unknown>) : {};
+  const known = PLAIN_KEYS.filter((key) => typeof told[key] === 'string').map((key) => [key, told[key]]);
+  return { name: typeof cause, ...Object.fromEntries(known) };
+}
+
 /**
  * What may be logged of an error: our own sentences in full; of any other error its name, its code and where it was
  * thrown, but never its text, which may hold bound values, foreign bodies or driver wording (lessons 21, 50).
  */
 export function serializeError(error: unknown, depth = 0): unknown {
-  if (!(error instanceof Error)) return { name: typeof error };
+  if (!(error instanceof Error)) return codesOf(error);
   const ours = isAppError(error) || error instanceof EgressError;
   const code = (error as { code?: unknown }).code;
   const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));

@@ -37,6 +37,8 @@ export type PlatformOptions = {
   toolkits?: readonly Toolkit[];
   /** Take a free port when the configured one is taken: for stdio, where nobody chose the port. */
   anyPort?: boolean;
+  /** The embedded database has died under the process: nothing works any more, and another process may do better. */
+  onEngineLost?: (error: Error) => void;
 };
 
 /** How long the last answers may take when the server stops. */
@@ -76,7 +78,7 @@ async function start(config: Config, options: PlatformOptions, teardown: Teardow
   log.info('starting', { version, settings: describeConfig(config) });
   const { listener, movedPort } = await takeAddress(config, options.anyPort ?? false);
   teardown.add(() => listener.close(systemClock.sleep(LAST_ANSWERS_MS)));
-  const publicUrl = (config.public_url ?? `http://127.0.0.1:${listener.port}`).replace(/\/$/, '');
+  const publicUrl = (config.public_url ?? listener.origin).replace(/\/$/, '');
   const kits = [...builtInToolkits({ version }), ...(options.toolkits ?? [])];
   const schemas = new Map(kits.map(({ kind, configSchema }) => [kind, configSchema]));
   checkDeclared(config, schemas);
@@ -149,7 +151,7 @@ function openFlows(
 /** Tells other processes of this user where the owner is, once it answers. */
 function announce(config: Config, listener: Listener, secret: string, teardown: Teardown): void {
   writeOwnerRecord(config.data_dir, {
-    address: `http://127.0.0.1:${listener.port}`,
+    address: listener.origin,
     attach_secret: secret,
     pid: process.pid,
     started_at: new Date(systemClock.now()).toISOString(),

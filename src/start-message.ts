@@ -1,3 +1,4 @@
+import { linkCommand } from './config.ts';
 import type { Demo } from './demo.ts';
 import type { Platform } from './main.ts';
 
@@ -13,7 +14,7 @@ export async function startMessage(platform: Platform, demo?: Demo): Promise<str
   const { version, publicUrl, agentKey, config, engine, movedPort } = platform;
   const rows: [string, string][] = [
     ['Portal', `${await platform.signInLink()}`],
-    ['', 'The link signs one browser in, once, within 15 minutes. Another: mcp-data-platform link'],
+    ['', `The link signs one browser in, once, within 15 minutes. Another: ${linkCommand(config)}`],
     ['MCP endpoint', `${publicUrl}/mcp`],
     ['Key', agentKey ? `${agentKey.key}  (kept in ${agentKey.path})` : 'one of the api_keys of your configuration'],
     ['Claude Code', claudeCode(platform)],

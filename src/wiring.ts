@@ -74,9 +74,10 @@ export function createFlows(input: FlowsInput): Flows {
     settings,
   };
   const { connections, credentials, replicas } = stores;
-  const keeper = createReplyKeeper({ ...settle, escrow, connections, replicas, revoker, self });
+  const keeper = createReplyKeeper({ ...settle, escrow, connections, replicas, events: stores.events, revoker, self });
   const attempt = { ...settle, credentials, connections, authorizationServer: input.authorizationServer, keeper, self };
-  const door = createRefreshDoor({ ...attempt, listening: new Set<string>(), locker });
+  const listening = new Set<string>();
+  const door = createRefreshDoor({ ...attempt, listening, locker });
   const keepalive = createKeepalive({ credentials, replicas, door, keeper, notifier, clock, log, settings, self });
   const accessToken = createAccessTokens({ credentials, refresh: door, notifier, clock });
   const catalog = createCatalog({
@@ -102,7 +103,7 @@ export function createFlows(input: FlowsInput): Flows {
       revoker,
       testUpstream: (connection, signal) => catalog.test(connection, signal),
     }),
-    authorize: createAuthorize({ ...input, ...settle, ...stores, keeper }),
+    authorize: createAuthorize({ ...input, ...settle, ...stores, keeper, listening }),
     refresh: door,
     catalog,
     keepalive,
@@ -115,6 +116,7 @@ export function createFlows(input: FlowsInput): Flows {
     async stop() {
       const stopped = Promise.all([keepalive.stop(), door.stop(), retention.stop(), catalog.close()]);
       await Promise.race([stopped, clock.sleep(settings.token_deadline + STOP_GRACE_MS)]);
+      await keeper.abandon();
     },
   };
 }

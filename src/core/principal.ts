@@ -13,6 +13,7 @@ export const ACTOR = {
   backgroundRefresh: 'system:background-refresh',
   toolCall: 'system:tool-call',
   recovery: 'system:recovery',
+  configurationFile: 'system:configuration-file',
   unattributed: 'admin:unattributed',
 } as const;
 

@@ -19,6 +19,9 @@ export type PolicyInput = {
   jitter: number;
 };
 
+/** A provider that gives tokens of no length must not be asked in a tight loop. */
+const MIN_PAUSE_MS = 1_000;
+
 /** At most half of the lifetime: a fixed lead longer than the lifetime would refresh at every tick for ever. */
 function moment(from: Instant, end: Instant, lead: number, jitter: number): Instant {
   const lifetime = Math.max(end - from, 0);
@@ -53,7 +56,11 @@ export function nextRefresh({ token, refresh_max_lifetime, wall_clock, settings,
     const end = token.refresh_used_at + refresh_max_lifetime;
     candidates.push({ at: moment(token.refresh_used_at, end, refresh_lead, jitter), reason: 'max_lifetime' });
   }
-  return candidates.reduce<Schedule>((first, next) => (first === null || next.at < first.at ? next : first), null);
+  const first = candidates.reduce<Schedule>(
+    (soonest, next) => (soonest && soonest.at <= next.at ? soonest : next),
+    null,
+  );
+  return first && { ...first, at: Math.max(first.at, token.received_at + MIN_PAUSE_MS) };
 }
 
 /**

@@ -48,6 +48,11 @@ function readFields(body: string, mediaType: string): Fields | undefined {
   }
 }
 
+/** Text of a foreign answer as a database column takes it: no control characters, no broken surrogates. */
+function plain(value: string): string {
+  return value.replaceAll(/\p{Cc}/gu, '').toWellFormed();
+}
+
 function text(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
@@ -62,32 +67,30 @@ function lifetime(value: unknown): number | null {
   return seconds < 0 || seconds > MAX_LIFETIME_S ? null : seconds;
 }
 
+/** A lifetime of 0 is not disclosed, too: a token that has just been issued is not dead (0 is «no limit» to Keycloak). */
 function expiry(value: unknown, now: Instant): Instant | null {
   const seconds = lifetime(value);
-  return seconds === null ? null : now + Math.floor(seconds * 1000);
+  return seconds === null || seconds === 0 ? null : now + Math.floor(seconds * 1000);
 }
 
 function scopeOf(value: unknown): string | null {
   if (Array.isArray(value)) {
     const parts = value.filter((part): part is string => typeof part === 'string' && part !== '');
-    return parts.length > 0 ? parts.join(' ') : null;
+    return parts.length > 0 ? plain(parts.join(' ')) : null;
   }
-  return text(value) ?? null;
+  return typeof value === 'string' ? plain(value) || null : null;
 }
 
 function tokenSet(fields: Fields, now: Instant): TokenSet | undefined {
   const accessToken = text(fields.access_token);
   if (accessToken === undefined) return undefined;
   const refreshToken = text(fields.refresh_token);
-  // 0 means «no limit» to Keycloak, and 0 from others cannot mean «already dead»: the token has just been issued.
-  const refreshLifetime = lifetime(fields.refresh_expires_in ?? fields.refresh_token_expires_in);
   return {
     access_token: new Secret(accessToken),
-    token_type: text(fields.token_type) ?? 'Bearer',
+    token_type: plain(text(fields.token_type) ?? '') || 'Bearer',
     ...(refreshToken === undefined ? {} : { refresh_token: new Secret(refreshToken) }),
     expires_at: expiry(fields.expires_in, now),
-    refresh_expires_at:
-      refreshLifetime === null || refreshLifetime === 0 ? null : now + Math.floor(refreshLifetime * 1000),
+    refresh_expires_at: expiry(fields.refresh_expires_in ?? fields.refresh_token_expires_in, now),
     scope: scopeOf(fields.scope),
     received_at: now,
   };

@@ -1,7 +1,7 @@
 import { originOfTrust } from '../core/authorization-request.ts';
 import type { ConnectionConfig } from '../core/connection.ts';
 import { connectionLabel } from '../core/connection.ts';
-import { isoOrNull } from '../core/connection-status.ts';
+import { isoOrNull, isTokenIssue } from '../core/connection-status.ts';
 import type { Credential, CredentialSecrets, Settlement } from '../core/credential.ts';
 import { idpHostOf } from '../core/credential.ts';
 import { mayPresent } from '../core/intent-rules.ts';
@@ -20,7 +20,7 @@ import type { TokenReply } from '../core/token-response.ts';
 import { isExpired } from '../core/token-set.ts';
 import type { RefreshRequest, RefreshResult } from './api.ts';
 import type { ReplyKeeper } from './escrow.ts';
-import type { SettleDeps, Settled } from './settle.ts';
+import { notify, type SettleDeps, type Settled } from './settle.ts';
 
 export type AttemptDeps = SettleDeps & {
   credentials: CredentialStore;
@@ -44,20 +44,24 @@ type Ready = {
   credential: Credential & { token: NonNullable<Credential['token']>; binding: NonNullable<Credential['binding']> };
   secrets: CredentialSecrets;
   refreshToken: Secret;
-  config: ConnectionConfig;
+  /** null: no longer valid, so that nothing but what was bound at the consent is used. */
+  config: ConnectionConfig | null;
 };
 
 /** The client as bound at the consent; a secret that an operator corrected since then heals it without a new one. */
 export function tokenRequestClient(
   binding: Ready['credential']['binding'],
-  config: ConnectionConfig,
+  config: ConnectionConfig | null,
   stored: Secret | null,
 ): TokenRequestClient {
-  if (config.oauth2_client_id !== binding.client_id) return { binding, client_secret: stored };
+  if (config?.oauth2_client_id !== binding.client_id) return { binding, client_secret: stored };
   const client_secret = config.oauth2_client_secret ? new Secret(config.oauth2_client_secret) : stored;
   const method = config.oauth2_token_endpoint_auth_method ?? binding.token_endpoint_auth_method;
   return { binding: { ...binding, token_endpoint_auth_method: method }, client_secret };
 }
+
+/** A token this young, or in the first quarter of a shorter life, was hardly revoked; whoever refuses it refuses the next one, too. */
+const FRESH_MS = 30_000;
 
 function notNeeded(credential: Credential, request: RefreshRequest, now: number): RefreshResult | undefined {
   if (credential.state !== 'connected' || !credential.token || !credential.binding) return { type: 'not_connected' };
@@ -69,6 +73,10 @@ function notNeeded(credential: Credential, request: RefreshRequest, now: number)
   if (failure && notDue && (request.reason === 'tool_call' || request.reason === 'upstream_401')) {
     return { type: 'failed', failure };
   }
+  // An upstream that refuses every token must not cost a rotation with each call.
+  const { received_at, expires_at } = credential.token;
+  const fresh = Math.min(FRESH_MS, expires_at === null ? FRESH_MS : (expires_at - received_at) / 4);
+  if (request.reason === 'upstream_401' && now - received_at < fresh) return { type: 'current' };
   return undefined;
 }
 
@@ -102,7 +110,7 @@ async function endWithoutRefreshToken(
   const result = await deps.credentials.settle(settlement);
   if (!result.applied) return { type: 'current' };
   deps.log.info('token row deleted: cannot be refreshed', { connection: connectionLabel(key), idp_host });
-  await deps.notifier.publish('credentials', connectionLabel(key));
+  await notify(deps, key);
   const current = await deps.credentials.read(key);
   return current?.revocation ? { type: 'revoked', revocation: current.revocation } : { type: 'gone' };
 }
@@ -156,7 +164,8 @@ async function prepare(
   if (answer) return { result: answer };
   const { key, incarnation, generation, token, binding } = credential;
   const connection = await deps.connections.read(key);
-  if (!connection || !secrets || !token || !binding || connection.issues.length > 0) {
+  const unreadable = connection?.issues.some((issue) => issue.path === 'config' || isTokenIssue(issue)) ?? true;
+  if (!connection || !secrets || !token || !binding || unreadable) {
     // A row that cannot be used must not wedge the loop; it is listed with what is wrong.
     const until = now + deps.settings.misconfigured_backoff;
     await deps.credentials.postpone(key, incarnation, generation, until);
@@ -167,49 +176,64 @@ async function prepare(
     credential,
     intent_owner: view.intent_owner,
     self: { ...deps.self, listening: deps.listening },
-    profile: providerProfile(connection.config.provider, binding.token_endpoint),
+    profile: providerProfile(
+      connection.issues.length === 0 ? connection.config.provider : undefined,
+      binding.token_endpoint,
+    ),
     settings: deps.settings,
     now,
   });
   if (!verdict.may) {
-    await deps.credentials.postpone(key, incarnation, generation, verdict.until);
+    // Only whoever may resolve the attempt moves its time: a stranger would put the owner off (rules 14, 15).
+    const own = credential.intent?.replica_id === deps.self.replica_id;
+    if (own) await deps.credentials.postpone(key, incarnation, generation, verdict.until);
     return { result: { type: 'waiting', until: verdict.until, why: WHY[verdict.why] } };
   }
-  await tellInterrupted(deps, credential);
   const ready: Ready = {
     credential: { ...credential, token, binding },
     secrets,
     refreshToken: secrets.refresh_token,
-    config: connection.config,
+    // A schema that grew stricter must not let a live token die: it needs no more than its binding.
+    config: connection.issues.length === 0 ? connection.config : null,
   };
   return { ready };
 }
 
-/** Claims the token by compare-and-set; undefined when somebody else did (rule 6) or the claim grew old (rule 7). */
+/** Claims the token by compare-and-set; false when somebody else did (rule 6) or the claim grew old (rule 7). */
 async function claim(deps: AttemptDeps, { credential }: Ready, attempt_id: string): Promise<boolean> {
   const { clock, settings, self, credentials } = deps;
   const wall = clock.now();
   const monotonic = clock.monotonic();
   const { key, incarnation, generation, token, intent } = credential;
-  const claimed = await credentials.claimIntent({
-    key,
-    incarnation,
-    generation,
-    expected_attempt_id: intent?.attempt_id ?? null,
-    attempt_id,
-    ...self,
-    refresh_token_fingerprint: token.refresh_token_fingerprint,
-  });
-  if (!claimed) return false;
+  try {
+    const claimed = await credentials.claimIntent({
+      key,
+      incarnation,
+      generation,
+      expected_attempt_id: intent?.attempt_id ?? null,
+      attempt_id,
+      ...self,
+      refresh_token_fingerprint: token.refresh_token_fingerprint,
+    });
+    if (!claimed) return false;
+    await tellInterrupted(deps, credential);
+  } catch (error) {
+    // Perhaps committed, its acknowledgement lost: nothing was sent, so nothing is ambiguous.
+    await credentials.withdrawIntent(key, attempt_id).catch(() => undefined);
+    throw error;
+  }
   const late = clock.monotonic() - monotonic > settings.send_window || clock.now() - wall > settings.send_window;
   if (!late) return true;
   await credentials.withdrawIntent(key, attempt_id);
   return false;
 }
 
-function resultOf(settled: Settled | undefined): RefreshResult {
+function resultOf(settled: Settled | undefined, answered: boolean): RefreshResult {
   if (!settled) {
-    return { type: 'waiting', until: 0, why: 'the new token is safe in the escrow until the database can be reached' };
+    const why = answered
+      ? "the provider's answer is safe on this server until the database can be reached"
+      : 'the provider did not answer, and the database cannot be reached';
+    return { type: 'waiting', until: 0, why };
   }
   const { current } = settled;
   if (!current) return { type: 'gone' };
@@ -224,7 +248,7 @@ async function present(deps: AttemptDeps, ready: Ready, request: RefreshRequest,
   const { clock, settings, keeper, listening } = deps;
   const { credential, refreshToken, config, secrets } = ready;
   const client = tokenRequestClient(credential.binding, config, secrets.client_secret);
-  const origin_of_trust = originOfTrust(config);
+  const origin_of_trust = config ? originOfTrust(config) : client.binding.token_endpoint;
   const sent_at = clock.now();
   const entryOf = (reply: TokenReply): EscrowEntry => ({
     attempt_id: id,
@@ -249,6 +273,8 @@ async function present(deps: AttemptDeps, ready: Ready, request: RefreshRequest,
     },
     reason: request.reason === 'due' ? (credential.next_refresh_reason ?? 'retry') : request.reason,
   });
+  let told = false;
+  let answered = false;
   listening.add(id);
   const settled = deps.authorizationServer
     .refresh(client, {
@@ -256,14 +282,19 @@ async function present(deps: AttemptDeps, ready: Ready, request: RefreshRequest,
       listen_ms: settings.late_listening,
       origin_of_trust,
     })
-    .then((reply) => keeper.keep(entryOf(reply)))
+    .then((reply) => {
+      answered = reply.type === 'answer';
+      // That no answer came has been told at the deadline.
+      return told && !answered ? undefined : keeper.keep(entryOf(reply));
+    })
     .finally(() => listening.delete(id));
   const waiting = new AbortController();
   const late = clock.sleep(settings.token_deadline, waiting.signal).then(() => 'late' as const);
   const first = await Promise.race([settled, late]).finally(() => waiting.abort());
-  if (first !== 'late') return resultOf(first);
+  if (first !== 'late') return resultOf(first, answered);
+  told = true;
   settled.catch((error) => deps.log.error('a late reply could not be handled', { error }));
-  return resultOf(await keeper.keep(entryOf({ type: 'unknown', error_class: 'timeout' })));
+  return resultOf(await keeper.keep(entryOf({ type: 'unknown', error_class: 'timeout' })), false);
 }
 
 /** One attempt at one connection's token, from the check whether it is needed to the stored outcome. */

@@ -3,7 +3,7 @@ import { originOfTrust, readAuthorizationResponse } from '../core/authorization-
 import { type ConnectionKey, connectionLabel } from '../core/connection.ts';
 import { isoOrNull } from '../core/connection-status.ts';
 import { idpHostOf } from '../core/credential.ts';
-import { AppError, toAppError } from '../core/errors.ts';
+import { toAppError } from '../core/errors.ts';
 import type { AuthEventStore, ConsentStore, EscrowEntry, PendingConsent } from '../core/ports.ts';
 import { Secret } from '../core/redact.ts';
 import type { TokenReply } from '../core/token-response.ts';
@@ -18,6 +18,8 @@ export type AuthorizeDeps = SettleDeps &
     events: AuthEventStore;
     keeper: ReplyKeeper;
     self: { replica_id: string; boot_id: bigint };
+    /** Exchanges under way are waited for like refreshes (rule 21). */
+    listening: Set<string>;
   };
 
 /** OAuth 2.1 and MCP: a state lives at most ten minutes. */
@@ -31,7 +33,7 @@ const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url'
 /** Only a path on our own site may be returned to: no scheme, no host, no backslash tricks. */
 export function safeReturnUrl(url: string | undefined, key: ConnectionKey): string {
   const fallback = `/connections/${encodeURIComponent(key.kind)}/${encodeURIComponent(key.name)}`;
-  if (!url || !/^\/(?![/\\])[^\\\s]*$/.test(url)) return fallback;
+  if (!url || !/^\/(?![/\\])[^\\\s\p{Cc}]*$/u.test(url)) return fallback;
   const base = 'http://site.invalid';
   return URL.canParse(url, base) && new URL(url, base).origin === base ? url : fallback;
 }
@@ -95,6 +97,10 @@ function exchangeFailure(
   };
 }
 
+function refusal({ key, return_url }: PendingConsent, code: string, message: string): Failure {
+  return { ok: false, key, code, title: `${connectionLabel(key)} was not connected`, message, return_url };
+}
+
 /** A person connects: from the click, by way of the provider's own page, to the stored token. */
 export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
   const { consents, events, clock, random, settings, log } = deps;
@@ -116,8 +122,7 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
     detail: AuthEventDetail,
   ): Promise<CallbackResult> {
     await record(consent, detail);
-    const title = `${connectionLabel(consent.key)} was not connected`;
-    return { ok: false, key: consent.key, code, title, message, return_url: consent.return_url };
+    return refusal(consent, code, message);
   }
 
   /** Waits at most the deadline; a reply that comes later is escrowed and stored all the same (rule 9). */
@@ -151,9 +156,11 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
     });
     const attempt_id = random.uuid();
     const { code_verifier, redirect_uri } = consent;
+    deps.listening.add(attempt_id);
     const settled = deps.authorizationServer
       .exchangeCode(client, { code, redirect_uri, code_verifier, listen_ms: settings.late_listening, origin_of_trust })
-      .then((reply) => deps.keeper.keep(entryOf(reply)));
+      .then((reply) => deps.keeper.keep(entryOf(reply)))
+      .finally(() => deps.listening.delete(attempt_id));
     const waiting = new AbortController();
     const late = clock.sleep(settings.token_deadline, waiting.signal).then(() => 'late' as const);
     const first = await Promise.race([settled, late]).finally(() => waiting.abort());
@@ -175,6 +182,8 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
       return { ok: true, key: consent.key, return_url: consent.return_url };
     }
     const { code: failure, message, detail } = exchangeFailure(settled, host);
+    // Not a failure for the history: the token is on this server's disk, and `connect_completed` will follow.
+    if (!settled) return refusal(consent, failure, message);
     return fail(consent, failure, message, detail);
   }
 
@@ -253,16 +262,8 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
         return await finish(consent, response.code, consumed.consent_seq);
       } catch (error) {
         log.error('a connect could not be finished', { connection: connectionLabel(consent.key), error });
-        const failure = error instanceof AppError ? error : toAppError(error);
-        const title = `${connectionLabel(consent.key)} was not connected`;
-        return {
-          ok: false,
-          key: consent.key,
-          code: failure.code,
-          title,
-          message: failure.message,
-          return_url: consent.return_url,
-        };
+        const { code, message } = toAppError(error);
+        return refusal(consent, code, message);
       }
     },
   };

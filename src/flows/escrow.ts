@@ -1,6 +1,7 @@
 import type { ConnectionConfig, ConnectionKey } from '../core/connection.ts';
 import { connectionLabel } from '../core/connection.ts';
-import type { ConnectionStore, Escrow, EscrowEntry, ReplicaStore } from '../core/ports.ts';
+import { idpHostOf } from '../core/credential.ts';
+import type { AuthEventStore, ConnectionStore, Escrow, EscrowEntry, ReplicaStore } from '../core/ports.ts';
 import type { Revoker } from './revocation.ts';
 import { type SettleDeps, type Settled, settleReply } from './settle.ts';
 
@@ -8,6 +9,7 @@ export type EscrowDeps = SettleDeps & {
   escrow: Escrow;
   connections: Pick<ConnectionStore, 'read'>;
   replicas: ReplicaStore;
+  events: Pick<AuthEventStore, 'append'>;
   revoker: Revoker;
   self: { replica_id: string; boot_id: bigint };
 };
@@ -29,15 +31,20 @@ export interface ReplyKeeper {
    * earlier boots.
    */
   recover(): Promise<void>;
-  /** Replies in no durable place yet: a graceful stop waits for them. */
+  /** Replies that are not settled yet: a graceful stop waits for them. */
   readonly unsaved: number;
+  /** The process ends: says loudly which replies were never written anywhere (rule 12). */
+  abandon(): Promise<void>;
 }
 
 export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
   const { escrow, clock, log } = deps;
   const active = new Set<string>();
   let unsaved = 0;
-  let undrained = true;
+  const inMemoryOnly = new Map<string, EscrowEntry>();
+  /** How often an entry was left in the escrow: what comes in while it is drained is not marked clean with it. */
+  let left = 1;
+  let drainedOf = 0;
   let recorded = false;
 
   const configOf = async (key: ConnectionKey): Promise<ConnectionConfig | null> =>
@@ -46,6 +53,7 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
   async function store(entry: EscrowEntry): Promise<boolean> {
     try {
       await escrow.write(entry);
+      inMemoryOnly.delete(entry.attempt_id);
       return true;
     } catch (error) {
       log.error('a token reply could not be written to the escrow; it is held in memory and retried', {
@@ -53,6 +61,7 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
         attempt_id: entry.attempt_id,
         error,
       });
+      inMemoryOnly.set(entry.attempt_id, entry);
       return false;
     }
   }
@@ -76,7 +85,7 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
         try {
           const settled = await settleReply(deps, entry, await configOf(entry.key), false);
           await finish(entry, settled).catch((error) => {
-            undrained = true;
+            left += 1;
             log.warn('an escrow file could not be removed; it will be recognised and dropped', { error });
           });
           return settled;
@@ -87,7 +96,7 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
             error,
           });
           if (stored) {
-            undrained = true;
+            left += 1;
             return undefined;
           }
         }
@@ -97,6 +106,7 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
     } finally {
       unsaved -= 1;
       active.delete(entry.attempt_id);
+      inMemoryOnly.delete(entry.attempt_id);
     }
   }
 
@@ -111,7 +121,7 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
   }
 
   async function drain(key: ConnectionKey): Promise<void> {
-    if (!undrained) return;
+    if (drainedOf === left) return;
     for (const entry of (await escrow.list()).entries) {
       const chosen = connectionLabel(entry.key) === connectionLabel(key) && !active.has(entry.attempt_id);
       if (chosen) await replay(entry);
@@ -120,10 +130,14 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
 
   /** One entry that cannot be replayed blocks its own connection (rule 5) and no other. */
   async function drainAll(): Promise<boolean> {
-    if (!undrained) return true;
+    if (drainedOf === left) return true;
+    const of = left;
     let complete = true;
     for (const entry of (await escrow.list()).entries) {
-      if (active.has(entry.attempt_id)) continue;
+      if (active.has(entry.attempt_id)) {
+        // Its own flight settles it, or counts it as left.
+        continue;
+      }
       try {
         await replay(entry);
       } catch (error) {
@@ -135,7 +149,7 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
         });
       }
     }
-    undrained = !complete;
+    if (complete) drainedOf = of;
     return complete;
   }
 
@@ -149,6 +163,18 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
     },
     get unsaved() {
       return unsaved;
+    },
+    async abandon() {
+      for (const { key, attempt_id, actor, binding } of inMemoryOnly.values()) {
+        log.error('a token reply is lost: neither the escrow nor the database could be written before the end', {
+          connection: connectionLabel(key),
+          attempt_id,
+        });
+        const idp_host = idpHostOf(binding);
+        await deps.events
+          .append(key, [{ event_type: 'refresh_rotation_persistence_failed', actor, idp_host, detail: { attempt_id } }])
+          .catch(() => undefined);
+      }
     },
   };
 }

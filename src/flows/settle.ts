@@ -1,5 +1,5 @@
 import type { AuthEventDetail, NewAuthEvent } from '../core/auth-event.ts';
-import { type ConnectionConfig, connectionLabel } from '../core/connection.ts';
+import { type ConnectionConfig, type ConnectionKey, connectionLabel } from '../core/connection.ts';
 import { isoOrNull } from '../core/connection-status.ts';
 import type { Credential, Schedule, Settlement, SettleResult, TokenChange } from '../core/credential.ts';
 import { idpHostOf } from '../core/credential.ts';
@@ -238,6 +238,13 @@ function tell(deps: SettleDeps, entry: EscrowEntry, outcome: RefreshOutcome, res
   }
 }
 
+/** What is committed is committed: a notice that cannot be sent costs others a look at the row, not us the outcome. */
+export async function notify(deps: Pick<SettleDeps, 'notifier' | 'log'>, key: ConnectionKey): Promise<void> {
+  await deps.notifier.publish('credentials', connectionLabel(key)).catch((error: unknown) => {
+    deps.log.warn('other replicas could not be told of a new token; they find it on the row', { error });
+  });
+}
+
 /**
  * The one function in which a reply of a token endpoint changes a token, whether it has just arrived or was found in
  * the escrow: reads it, decides by the total table, and writes token state and events in one transaction.
@@ -262,7 +269,7 @@ export async function settleReply(
   if (!settlement) return { outcome, applied: false, current: credential };
   const result = await deps.credentials.settle(settlement);
   tell(deps, entry, outcome, result);
-  if (result.applied) await deps.notifier.publish('credentials', connectionLabel(entry.key));
+  if (result.applied) await notify(deps, entry.key);
   const current = result.applied ? await deps.credentials.read(entry.key) : result.current;
   return { outcome, applied: result.applied || current?.settled_attempt_id === entry.attempt_id, current };
 }

@@ -83,15 +83,25 @@ export class LegacySessions {
     // Another principal learns nothing, not even that the session exists.
     if (!session || session.actor !== principal.actor) return unknownSession();
     session.used_at = this.#deps.clock.monotonic();
-    const response = await session.transport.handleRequest(request, body === undefined ? {} : { parsedBody: body });
-    if (request.method !== 'GET' || !response.ok) return response;
     session.open_streams += 1;
     let open = true;
-    return watched(response, () => {
+    const ended = () => {
       if (open) session.open_streams -= 1;
       open = false;
       session.used_at = this.#deps.clock.monotonic();
-    });
+    };
+    try {
+      const response = await session.transport.handleRequest(request, body === undefined ? {} : { parsedBody: body });
+      // A stream of notifications, and a call that is answered as a stream, keep their session alive until they end.
+      if (response.body && response.headers.get('content-type')?.includes('text/event-stream')) {
+        return watched(response, ended);
+      }
+      ended();
+      return response;
+    } catch (error) {
+      ended();
+      throw error;
+    }
   }
 
   notifyToolsChanged(): void {

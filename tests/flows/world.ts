@@ -119,7 +119,7 @@ export async function createWorld(opened: OpenDatabase) {
       revoker,
       keepalive: createKeepalive({ ...shared, door, keeper }),
       accessToken: createAccessTokens({ ...shared, refresh: door }),
-      authorize: createAuthorize({ ...shared, keeper }),
+      authorize: createAuthorize({ ...shared, keeper, listening }),
       connections: createConnections({
         ...shared,
         revoker,

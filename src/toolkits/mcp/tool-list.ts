@@ -27,6 +27,15 @@ export function readableTool(raw: unknown): UpstreamTool | undefined {
   return ToolSchema.safeParse(tool).success ? (tool as UpstreamTool) : undefined;
 }
 
+/** undefined: nested so deeply that nobody could read it. */
+function sizeOf(raw: unknown): number | undefined {
+  try {
+    return JSON.stringify(raw)?.length;
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Reads every page of `tools/list` (lesson 31).
  * @throws AppError upstream_failed when a bound is passed or the answer is no list; whatever `page` throws.
@@ -46,8 +55,9 @@ export async function readAllTools(
       throw new AppError('upstream_failed', `The upstream of ${label} answered tools/list without a list of tools.`);
     }
     for (const raw of answer.tools) {
-      bytes += JSON.stringify(raw).length;
-      const tool = readableTool(raw);
+      const length = sizeOf(raw);
+      bytes += length ?? 0;
+      const tool = length === undefined ? undefined : readableTool(raw);
       if (!tool) leftOut.push(isRecord(raw) && typeof raw.name === 'string' ? raw.name.slice(0, 100) : '(no name)');
       else if (!tools.has(tool.name)) tools.set(tool.name, tool);
     }

@@ -47,9 +47,31 @@ function unauthorized(context: ToolkitContext): AppError {
   return new AppError('upstream_failed', `The upstream ${what[mode]}`);
 }
 
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+
+/** A stream of events may last for ever, one event may not: its parser keeps it whole until the blank line behind it. */
+function eventLimit(): TransformStream<Uint8Array, Uint8Array> {
+  let seen = 0;
+  let atLineStart = false;
+  return new TransformStream({
+    transform(chunk, controller) {
+      for (const byte of chunk) {
+        seen += 1;
+        if (byte === CARRIAGE_RETURN) continue;
+        if (byte === LINE_FEED && atLineStart) seen = 0;
+        atLineStart = byte === LINE_FEED;
+      }
+      if (seen > MAX_BODY_BYTES) controller.error(tooLarge());
+      else controller.enqueue(chunk);
+    },
+  });
+}
+
 function bounded(response: Response): Response {
   const type = response.headers.get('content-type') ?? '';
-  if (!response.body || type.includes('text/event-stream')) return response;
+  if (!response.body) return response;
+  if (type.includes('text/event-stream')) return new Response(response.body.pipeThrough(eventLimit()), response);
   const declared = response.headers.get('content-length');
   if (declared !== null && !response.headers.has('content-encoding') && Number(declared) <= MAX_BODY_BYTES) {
     return response;
