@@ -34,16 +34,27 @@ export type SaveConnection = {
   expected_revision: bigint | null;
   /** Written in the same transaction: drops tokens whose destination changed. */
   settlement?: Settlement;
+  /** In the same transaction: consents begun before this save end with it, also one that is being exchanged. */
+  drop_consents?: boolean;
 };
 
 export type SaveResult = { saved: true; connection: Connection } | { saved: false; reason: 'changed' | 'exists' };
+
+/** The token as it was when it went: a refresh may have settled just before. */
+export type DeleteResult =
+  | { deleted: false }
+  | { deleted: true; credential: Credential; secrets: CredentialSecrets | null };
 
 export interface ConnectionStore {
   list(): Promise<Connection[]>;
   read(key: ConnectionKey): Promise<Connection | undefined>;
   save(input: SaveConnection): Promise<SaveResult>;
-  /** Deletes the row and its token, and writes `events`, in one transaction. False when the incarnation is gone. */
-  delete(key: ConnectionKey, incarnation: string, events: NewAuthEvent[]): Promise<boolean>;
+  /** Reads the token, deletes it with its row and writes the events, in one transaction; not when the incarnation is gone. */
+  delete(
+    key: ConnectionKey,
+    incarnation: string,
+    eventsFor: (credential: Credential) => NewAuthEvent[],
+  ): Promise<DeleteResult>;
 }
 
 /** What an attempt needs to know before it may present the token, read in one statement. */
@@ -137,10 +148,13 @@ export interface ConsentStore {
   /** Binds the flow to one browser: the first cookie wins; returns false when another one is bound already. */
   bind(state: string, browser_binding_hash: string): Promise<boolean>;
   peek(state: string): Promise<{ consent: PendingConsent; browser_binding_hash: string | null } | undefined>;
-  /** Single use: deletes the row and draws `consent_seq` in the same transaction (rule 3). */
+  /** Single use: marks the row and draws `consent_seq` in the same transaction (rule 3). */
   consume(state: string): Promise<{ consent: PendingConsent; consent_seq: bigint } | undefined>;
+  /** The exchange of a consumed consent has ended, whatever its outcome. */
+  finish(state: string): Promise<void>;
   /** Draws a number without a state row: for Disconnect. */
   drawConsentSeq(): Promise<bigint>;
+  /** Whether a consent may still land: one that is begun, or one that is being exchanged and that nothing outranks. */
   pending(key: ConnectionKey, now: Instant): Promise<boolean>;
   prune(now: Instant): Promise<number>;
 }

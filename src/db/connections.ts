@@ -1,9 +1,12 @@
 import type { Kysely } from 'kysely';
-import type { ConfigSchemas } from '../core/connection.ts';
-import type { ConnectionStore, SaveConnection, SaveResult } from '../core/ports.ts';
+import type { NewAuthEvent } from '../core/auth-event.ts';
+import type { ConfigSchemas, ConnectionKey } from '../core/connection.ts';
+import type { Credential } from '../core/credential.ts';
+import type { ConnectionStore, DeleteResult, SaveConnection, SaveResult } from '../core/ports.ts';
 import { insertEvents } from './auth-events.ts';
 import { draw, toTimestamp } from './column-values.ts';
 import { configColumns, lockKeyOf, toConnection } from './connection-rows.ts';
+import { openSecrets, selectCredentials, toCredential } from './credential-rows.ts';
 import type { Database } from './schema.ts';
 import type { SettlementTools } from './settlement.ts';
 import { settleWithin } from './settlement.ts';
@@ -82,6 +85,48 @@ async function updateConnection(
   if (!updated) throw new NotSaved('changed');
 }
 
+/**
+ * A number that outranks every consent so far, drawn once no row is left that could be consumed before it.
+ * @see protocol rule 3
+ */
+async function dropConsents(db: Kysely<Database>, key: ConnectionKey): Promise<void> {
+  await db.deleteFrom('oauth_states').where('kind', '=', key.kind).where('name', '=', key.name).execute();
+  await db
+    .updateTable('connection_credentials')
+    .set({ consent_seq: await draw(db, 'consent_seq') })
+    .where('kind', '=', key.kind)
+    .where('name', '=', key.name)
+    .execute();
+}
+
+async function deleteConnection(
+  db: Kysely<Database>,
+  tools: ConnectionStoreInput,
+  key: ConnectionKey,
+  incarnation: string,
+  eventsFor: (credential: Credential) => NewAuthEvent[],
+): Promise<DeleteResult> {
+  // The connection before its credential, as a save locks them.
+  const connection = await db
+    .selectFrom('connections')
+    .select('incarnation')
+    .where('kind', '=', key.kind)
+    .where('name', '=', key.name)
+    .where('incarnation', '=', incarnation)
+    .forUpdate()
+    .executeTakeFirst();
+  if (!connection) return { deleted: false };
+  const row = await selectCredentials(db)
+    .where('kind', '=', key.kind)
+    .where('name', '=', key.name)
+    .forUpdate()
+    .executeTakeFirstOrThrow();
+  await db.deleteFrom('connections').where('kind', '=', key.kind).where('name', '=', key.name).execute();
+  const credential = toCredential(row);
+  await insertEvents(db, tools, key, eventsFor(credential));
+  return { deleted: true, credential, secrets: openSecrets(tools.box, row) };
+}
+
 export function createConnectionStore(tools: ConnectionStoreInput): ConnectionStore {
   const { db, box, schemas } = tools;
   return {
@@ -108,6 +153,7 @@ export function createConnectionStore(tools: ConnectionStoreInput): ConnectionSt
             const settled = await settleWithin(transaction, tools, settlement);
             if (!settled.applied) throw new NotSaved('changed');
           }
+          if (input.drop_consents) await dropConsents(transaction, key);
           const row = await selectConnections(transaction)
             .where('connections.kind', '=', key.kind)
             .where('connections.name', '=', key.name)
@@ -120,18 +166,7 @@ export function createConnectionStore(tools: ConnectionStoreInput): ConnectionSt
       }
     },
 
-    delete: (key, incarnation, events) =>
-      db.transaction().execute(async (transaction) => {
-        const deleted = await transaction
-          .deleteFrom('connections')
-          .where('kind', '=', key.kind)
-          .where('name', '=', key.name)
-          .where('incarnation', '=', incarnation)
-          .returning('incarnation')
-          .executeTakeFirst();
-        if (!deleted) return false;
-        await insertEvents(transaction, tools, key, events);
-        return true;
-      }),
+    delete: (key, incarnation, eventsFor) =>
+      db.transaction().execute((transaction) => deleteConnection(transaction, tools, key, incarnation, eventsFor)),
   };
 }

@@ -1,11 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { Kysely, Selectable } from 'kysely';
+import { sql } from 'kysely';
 import type { ConnectionKey } from '../core/connection.ts';
 import type { Clock, ConsentStore, PendingConsent } from '../core/ports.ts';
 import { Secret } from '../core/redact.ts';
 import { draw, json, toInstant, toTimestamp } from './column-values.ts';
 import type { Database, OauthStateTable } from './schema.ts';
 import type { SecretBox } from './secret-box.ts';
+
+/** A callback waits for its reply, and listens on after that, for less than this. */
+const EXCHANGE_MS = 600_000;
 
 export type ConsentStoreInput = { db: Kysely<Database>; clock: Clock; box: SecretBox };
 
@@ -54,6 +58,8 @@ function consentColumns(box: SecretBox, key: ConnectionKey, consent: PendingCons
     actor: consent.actor,
     return_url: consent.return_url,
     browser_binding_hash: null,
+    consumed_at: null,
+    consent_seq: null,
     created_at: toTimestamp(consent.created_at),
     expires_at: toTimestamp(consent.expires_at),
   };
@@ -74,6 +80,7 @@ export function createConsentStore({ db, clock, box }: ConsentStoreInput): Conse
         .updateTable('oauth_states')
         .set({ browser_binding_hash })
         .where('state_hash', '=', hashOf(state))
+        .where('consumed_at', 'is', null)
         .where('expires_at', '>', now())
         .where((where) =>
           where.or([
@@ -91,6 +98,7 @@ export function createConsentStore({ db, clock, box }: ConsentStoreInput): Conse
         .selectFrom('oauth_states')
         .selectAll()
         .where('state_hash', '=', hashOf(state))
+        .where('consumed_at', 'is', null)
         .where('expires_at', '>', now())
         .executeTakeFirst();
       const consent = row && toConsent(box, row);
@@ -100,24 +108,44 @@ export function createConsentStore({ db, clock, box }: ConsentStoreInput): Conse
     consume: (state) =>
       db.transaction().execute(async (transaction) => {
         const row = await transaction
-          .deleteFrom('oauth_states')
+          .updateTable('oauth_states')
+          .set({ consumed_at: now(), consent_seq: sql<bigint>`nextval('consent_seq')` })
           .where('state_hash', '=', hashOf(state))
+          .where('consumed_at', 'is', null)
+          .where('expires_at', '>', now())
           .returningAll()
           .executeTakeFirst();
-        if (!row || toInstant(row.expires_at) <= clock.now()) return undefined;
-        const consent = toConsent(box, row);
-        return consent && { consent, consent_seq: await draw(transaction, 'consent_seq') };
+        const consent = row && toConsent(box, row);
+        if (!row || row.consent_seq === null) return undefined;
+        if (consent) return { consent, consent_seq: BigInt(row.consent_seq) };
+        await transaction.deleteFrom('oauth_states').where('state_hash', '=', hashOf(state)).execute();
+        return undefined;
       }),
+
+    async finish(state) {
+      await db.deleteFrom('oauth_states').where('state_hash', '=', hashOf(state)).execute();
+    },
 
     drawConsentSeq: () => draw(db, 'consent_seq'),
 
     async pending(key, at) {
       const row = await db
-        .selectFrom('oauth_states')
-        .select('state_hash')
-        .where('kind', '=', key.kind)
-        .where('name', '=', key.name)
-        .where('expires_at', '>', toTimestamp(at))
+        .selectFrom('oauth_states as consent')
+        .innerJoin('connection_credentials as credential', (join) =>
+          join.onRef('credential.kind', '=', 'consent.kind').onRef('credential.name', '=', 'consent.name'),
+        )
+        .select('consent.state_hash')
+        .where('consent.kind', '=', key.kind)
+        .where('consent.name', '=', key.name)
+        .where((where) =>
+          where.or([
+            where.and([where('consent.consumed_at', 'is', null), where('consent.expires_at', '>', toTimestamp(at))]),
+            where.and([
+              where('consent.consumed_at', '>', toTimestamp(at - EXCHANGE_MS)),
+              where('consent.consent_seq', '>', where.ref('credential.consent_seq')),
+            ]),
+          ]),
+        )
         .limit(1)
         .executeTakeFirst();
       return row !== undefined;
@@ -127,6 +155,9 @@ export function createConsentStore({ db, clock, box }: ConsentStoreInput): Conse
       const expired = await db
         .deleteFrom('oauth_states')
         .where('expires_at', '<=', toTimestamp(at))
+        .where((where) =>
+          where.or([where('consumed_at', 'is', null), where('consumed_at', '<=', toTimestamp(at - EXCHANGE_MS))]),
+        )
         .returning('state_hash')
         .execute();
       return expired.length;

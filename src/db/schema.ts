@@ -101,6 +101,9 @@ export type OauthStateTable = {
   browser_binding_hash: string | null;
   created_at: Date;
   expires_at: Date;
+  /** The code is being exchanged since then, under `consent_seq`. */
+  consumed_at: Date | null;
+  consent_seq: bigint | null;
 };
 
 export type OauthClientTable = {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual as isDeepEqual } from 'node:util';
-import type { NewAuthEvent, RevocationReason } from '../core/auth-event.ts';
+import type { RevocationReason } from '../core/auth-event.ts';
 import { originOfTrust } from '../core/authorization-request.ts';
 import {
   type ConfigSchemas,
@@ -13,7 +13,7 @@ import { movedDestinations, redactConfig, resolveRedacted, splitSecrets } from '
 import { isoOrNull, oauthStatus } from '../core/connection-status.ts';
 import type { Credential, Settlement } from '../core/credential.ts';
 import { idpHostOf } from '../core/credential.ts';
-import { AppError, type FieldIssue } from '../core/errors.ts';
+import { AppError, type FieldIssue, isAppError } from '../core/errors.ts';
 import type {
   AuthEventStore,
   Clock,
@@ -25,6 +25,7 @@ import type {
   Notifier,
   ToolkitTest,
 } from '../core/ports.ts';
+import { ACTOR } from '../core/principal.ts';
 import type { ConnectionsFlow, ConnectionView } from './api.ts';
 import type { Revoker } from './revocation.ts';
 
@@ -60,8 +61,16 @@ function dropTokens(credential: Credential, reason: RevocationReason, actor: str
   };
 }
 
-function mustDrop(stored: ConnectionConfig, next: ConnectionConfig): boolean {
-  return stored.auth_mode === 'oauth' && (next.auth_mode !== 'oauth' || movedDestinations(stored, next).size > 0);
+/**
+ * Whether the stored token would be sent to a host, or belongs to an authorization server, other than it was given for.
+ * Naming the very server that it is bound to is no move.
+ */
+function mustDrop(stored: ConnectionConfig, next: ConnectionConfig, { binding }: Credential): boolean {
+  if (next.auth_mode !== 'oauth' || movedDestinations(stored, next).has('endpoint')) return true;
+  const named = next.oauth2_token_url ?? next.oauth2_issuer;
+  if (named === undefined || binding === null) return false;
+  const bound = [binding.token_endpoint, binding.issuer].flatMap((url) => (url === null ? [] : [new URL(url).origin]));
+  return !bound.includes(new URL(named).origin);
 }
 
 export interface ConnectionsRoom extends ConnectionsFlow {
@@ -128,8 +137,8 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     stored: Connection | undefined,
   ): Promise<Connection> {
     const config = checked(key, input.config, stored);
-    const credential = stored && mustDrop(stored.config, config) ? await credentials.read(key) : undefined;
-    const drop = credential?.state === 'connected';
+    const credential = stored?.config.auth_mode === 'oauth' ? await credentials.read(key) : undefined;
+    const drop = stored && credential?.state === 'connected' && mustDrop(stored.config, config, credential);
     const result = await connections.save({
       key,
       description: input.description ?? stored?.description ?? '',
@@ -177,17 +186,12 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     async delete(key, actor) {
       const connection = await found(key);
       editable(connection);
-      const attempt = await credentials.readForAttempt(key);
-      const binding = attempt?.credential.binding ?? null;
-      const had = attempt?.credential.state === 'connected';
-      const event: NewAuthEvent = {
-        event_type: 'token_deleted_admin',
-        actor,
-        idp_host: idpHostOf(binding),
-        detail: { reason: 'connection_deleted', decided_by: 'person' },
-      };
-      const deleted = await connections.delete(key, connection.incarnation, had ? [event] : []);
-      if (!deleted) {
+      const deleted = await connections.delete(key, connection.incarnation, ({ state, binding }) => {
+        if (state !== 'connected') return [];
+        const detail = { reason: 'connection_deleted', decided_by: 'person' } as const;
+        return [{ event_type: 'token_deleted_admin', actor, idp_host: idpHostOf(binding), detail }];
+      });
+      if (!deleted.deleted) {
         throw new AppError(
           'conflict',
           `${connectionLabel(key)} was changed by somebody else in the meantime. Try again.`,
@@ -195,18 +199,15 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       }
       await notifier.publish('connections', connectionLabel(key));
       await notifier.publish('credentials', connectionLabel(key));
-      if (attempt?.secrets && binding && had) {
-        const { refresh_token, access_token, client_secret } = attempt.secrets;
-        await deps.revoker.revoke(
-          key,
-          { binding, client_secret },
-          { refresh_token, access_token },
-          {
-            actor,
-            origin_of_trust: originOfTrust(connection.config),
-          },
-        );
-      }
+      const { secrets, credential } = deleted;
+      if (!secrets || !credential.binding) return;
+      const { refresh_token, access_token, client_secret } = secrets;
+      await deps.revoker.revoke(
+        key,
+        { binding: credential.binding, client_secret },
+        { refresh_token, access_token },
+        { actor, origin_of_trust: originOfTrust(connection.config) },
+      );
     },
 
     async test(key, signal) {
@@ -221,9 +222,17 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     history: (query) => deps.events.list(query),
 
     async declare(key, input) {
-      const stored = await connections.read(key);
-      if (stored?.source === 'file' && stored.issues.length === 0 && unchanged(stored, input)) return;
-      await write(key, input, 'system:configuration-file', 'file', stored);
+      for (let last = false; ; last = true) {
+        const stored = await connections.read(key);
+        if (stored?.source === 'file' && stored.issues.length === 0 && unchanged(stored, input)) return;
+        try {
+          await write(key, input, ACTOR.configurationFile, 'file', stored);
+          return;
+        } catch (error) {
+          // Replicas that start together declare the same file: whoever comes second finds it done.
+          if (last || !isAppError(error) || error.code !== 'conflict') throw error;
+        }
+      }
     },
 
     async release(declared) {
@@ -231,7 +240,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       for (const connection of await connections.list()) {
         const { key, source, config, description, issues } = connection;
         if (source !== 'file' || labels.has(connectionLabel(key)) || issues.length > 0) continue;
-        await write(key, { config, description }, 'system:configuration-file', 'api', connection);
+        await write(key, { config, description }, ACTOR.configurationFile, 'api', connection);
         deps.log.warn(
           'a connection is no longer declared in the configuration file; it is kept and may be edited or deleted',
           {

@@ -282,7 +282,7 @@ describeFlow('a person connects', (world) => {
     const process = await prepared();
     const { state } = await begun(process);
     const { incarnation } = await world().credential();
-    await world().stores.connections.delete(KEY, incarnation, []);
+    await world().stores.connections.delete(KEY, incarnation, () => []);
     await fixture.create(world().stores, KEY, CLIENT);
     expect(await back(process, { state, code: 'x' })).toMatchObject({ ok: false });
     expect(await world().credential()).toMatchObject({ state: 'never_connected' });

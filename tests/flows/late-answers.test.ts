@@ -28,7 +28,7 @@ describeFlow('an answer that comes too late (lesson 8)', (world) => {
   };
   const remove = async () => {
     const { incarnation } = await world().credential();
-    await world().stores.connections.delete(KEY, incarnation, []);
+    await world().stores.connections.delete(KEY, incarnation, () => []);
   };
 
   it('never overwrites a newer Connect, and is not revoked upstream while that lives (rules 19, 20)', async () => {

@@ -206,7 +206,7 @@ describeFlow('a lock that another replica holds', (world) => {
   it('notices that the connection was deleted', async () => {
     const result = await followed(async () => {
       const { incarnation } = await world().credential();
-      await world().stores.connections.delete(KEY, incarnation, []);
+      await world().stores.connections.delete(KEY, incarnation, () => []);
     });
     expect(result).toEqual({ type: 'gone' });
   });

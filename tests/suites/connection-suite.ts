@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { Credential } from '../../src/core/credential.ts';
 import type { SaveConnection } from '../../src/core/ports.ts';
 import { REDACTED } from '../../src/core/redact.ts';
 import { lockKeyOf } from '../../src/db/connection-rows.ts';
@@ -10,12 +11,16 @@ import type { Fixture } from './store-fixture.ts';
 import {
   at,
   config,
+  connect,
+  connectedChange,
+  consent,
   create,
   createConnected,
   disconnectedChange,
   event,
   KEY,
   NOON,
+  pendingConsent,
   readCredential,
   refreshedChange,
   settle,
@@ -40,6 +45,8 @@ export function connectionSuite(opened: () => OpenDatabase): void {
     expected_revision: null,
     ...more,
   });
+
+  const deletedEvents = ({ state }: Credential) => (state === 'connected' ? [event('token_deleted_admin')] : []);
 
   describe('save', () => {
     it('creates the connection with a credential that was never connected', async () => {
@@ -104,23 +111,66 @@ export function connectionSuite(opened: () => OpenDatabase): void {
     });
   });
 
+  describe('save with a moved destination', () => {
+    it('ends the consents that were begun for the old one, also one that is being exchanged (lesson 45)', async () => {
+      const { incarnation, revision } = await create(stores);
+      await stores.consents.create('begun', pendingConsent(incarnation));
+      await stores.consents.create('consumed', pendingConsent(incarnation));
+      const seq = (await stores.consents.consume('consumed'))?.consent_seq ?? 0n;
+      const saved = await stores.connections.save(changeOf({ expected_revision: revision, drop_consents: true }));
+      expect(saved.saved).toBe(true);
+      expect(await stores.consents.peek('begun')).toBeUndefined();
+      expect(await stores.consents.pending(KEY, NOON)).toBe(false);
+      const late = await settle(stores, consent(incarnation, seq), connectedChange(seq));
+      expect(late.applied).toBe(false);
+      const next = await connect(stores);
+      expect(next.state).toBe('connected');
+    });
+
+    it('leaves them alone when the save is refused, or moves nothing', async () => {
+      const { incarnation, revision } = await create(stores);
+      await stores.consents.create('begun', pendingConsent(incarnation));
+      await stores.connections.save(changeOf({ expected_revision: revision - 1n, drop_consents: true }));
+      await stores.connections.save(changeOf({ expected_revision: revision }));
+      expect(await stores.consents.peek('begun')).toBeDefined();
+    });
+  });
+
   describe('delete', () => {
     it('removes the row, its token and its flows, writes its events, and keeps the history', async () => {
       const connected = await createConnected(stores);
       await settle(stores, at(connected), refreshedChange('f0t1'), { events: [event()] });
-      expect(await stores.connections.delete(KEY, connected.incarnation, [event('token_deleted_admin')])).toBe(true);
+      expect(await stores.connections.delete(KEY, connected.incarnation, deletedEvents)).toMatchObject({
+        deleted: true,
+      });
       expect(await stores.connections.read(KEY)).toBeUndefined();
       expect(await stores.credentials.read(KEY)).toBeUndefined();
       const history = await stores.events.list({ key: KEY, limit: 10 });
       expect(history.map((one) => one.event_type)).toEqual(['token_deleted_admin', 'refresh_succeeded']);
     });
 
+    it('gives back the token that it deleted, not one that was read before', async () => {
+      const connected = await createConnected(stores);
+      await settle(stores, at(connected), refreshedChange('f0t1'));
+      const result = await stores.connections.delete(KEY, connected.incarnation, deletedEvents);
+      expect(result.deleted && result.secrets?.refresh_token?.reveal()).toBe('refresh-f0t1');
+      expect(result.deleted && result.secrets?.client_secret?.reveal()).toBe('client-secret');
+      expect(result).toMatchObject({ credential: { state: 'connected', incarnation: connected.incarnation } });
+    });
+
+    it('tells its events what was there, so that no token is called deleted that was not', async () => {
+      const { incarnation } = await create(stores);
+      const result = await stores.connections.delete(KEY, incarnation, deletedEvents);
+      expect(result).toMatchObject({ deleted: true, credential: { state: 'never_connected' }, secrets: null });
+      expect(await stores.events.list({ limit: 10 })).toEqual([]);
+    });
+
     it('leaves a successor alone, and writes nothing', async () => {
       const old = await create(stores);
-      await stores.connections.delete(KEY, old.incarnation, []);
+      await stores.connections.delete(KEY, old.incarnation, () => []);
       const successor = await create(stores);
       expect(successor.incarnation).not.toBe(old.incarnation);
-      expect(await stores.connections.delete(KEY, old.incarnation, [event('token_deleted_admin')])).toBe(false);
+      expect(await stores.connections.delete(KEY, old.incarnation, deletedEvents)).toEqual({ deleted: false });
       expect(await stores.connections.read(KEY)).toEqual(successor);
       expect(await stores.events.list({ limit: 10 })).toEqual([]);
     });

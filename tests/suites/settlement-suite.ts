@@ -40,7 +40,7 @@ export function settlementSuite(opened: () => OpenDatabase): void {
   describe('the fences of settle', () => {
     it('refuses a refresh of a connection that was deleted and made again (trace 8)', async () => {
       const old = await createConnected(stores);
-      await stores.connections.delete(KEY, old.incarnation, []);
+      await stores.connections.delete(KEY, old.incarnation, () => []);
       const successor = await createConnected(stores);
       for (const fence of [at(old), lineage(old), { ...at(old), generation: successor.generation }]) {
         const result = await settle(stores, fence, refreshedChange('f0t1'));
@@ -52,7 +52,7 @@ export function settlementSuite(opened: () => OpenDatabase): void {
 
     it('refuses to replay an escrow into a successor of the same name (trace 9)', async () => {
       const old = await createConnected(stores);
-      await stores.connections.delete(KEY, old.incarnation, []);
+      await stores.connections.delete(KEY, old.incarnation, () => []);
       await create(stores);
       expect((await settle(stores, lineage(old), refreshedChange('f0t1'))).applied).toBe(false);
       expect(await readCredential(stores)).toMatchObject({ state: 'never_connected', token: null });
@@ -60,7 +60,7 @@ export function settlementSuite(opened: () => OpenDatabase): void {
 
     it('refuses a late invalid_grant for the token of a predecessor (trace 10)', async () => {
       const old = await createConnected(stores);
-      await stores.connections.delete(KEY, old.incarnation, []);
+      await stores.connections.delete(KEY, old.incarnation, () => []);
       await createConnected(stores);
       const result = await settle(stores, at(old), revokedChange, { events: [event('refresh_failed_revoked')] });
       expect(result.applied).toBe(false);
@@ -82,7 +82,7 @@ export function settlementSuite(opened: () => OpenDatabase): void {
       await settle(stores, at(before), disconnectedChange);
       const landing = await settle(stores, consent(before.incarnation, early), connectedChange(early, 'f1t0'));
       expect(landing).toMatchObject({ applied: false, current: { state: 'revoked' } });
-      await stores.connections.delete(KEY, before.incarnation, []);
+      await stores.connections.delete(KEY, before.incarnation, () => []);
       const gone = await settle(stores, consent(before.incarnation, early), connectedChange(early, 'f1t0'));
       expect(gone).toEqual({ applied: false, current: undefined });
       await create(stores);

@@ -1,32 +1,27 @@
 import { sql } from 'kysely';
 import { beforeEach, expect, it } from 'vitest';
 import { AUTH_EVENT_TYPES } from '../../src/core/auth-event.ts';
-import type { PendingConsent, RegisteredClient } from '../../src/core/ports.ts';
+import type { RegisteredClient } from '../../src/core/ports.ts';
 import { Secret } from '../../src/core/redact.ts';
 import type { OpenDatabase } from '../../src/db/open.ts';
 import type { Fixture } from './store-fixture.ts';
-import { binding, create, createConnected, event, KEY, MINUTE, NOON, storesOf, testBox } from './store-fixture.ts';
+import {
+  at,
+  connect,
+  create,
+  createConnected,
+  disconnectedChange,
+  event,
+  KEY,
+  MINUTE,
+  NOON,
+  pendingConsent,
+  settle,
+  storesOf,
+  testBox,
+} from './store-fixture.ts';
 
 const OTHER = { kind: 'mcp', name: 'other' };
-
-function pendingConsent(incarnation: string, more: Partial<PendingConsent> = {}): PendingConsent {
-  return {
-    key: KEY,
-    incarnation,
-    redirect_uri: 'https://platform.example/callback',
-    code_verifier: new Secret('verifier'),
-    binding,
-    client_secret: new Secret('client-secret'),
-    issuer: 'https://idp.example',
-    iss_required: true,
-    authorization_url: 'https://idp.example/authorize?state=the-state',
-    actor: 'ada@example.com',
-    return_url: '/connections/mcp/acme',
-    created_at: NOON,
-    expires_at: NOON + 10 * MINUTE,
-    ...more,
-  };
-}
 
 export function consentSuite(opened: () => OpenDatabase): void {
   let fixture: Fixture;
@@ -52,6 +47,28 @@ export function consentSuite(opened: () => OpenDatabase): void {
     ]);
     expect([first, second].filter((one) => one !== undefined)).toHaveLength(1);
     expect((first ?? second)?.consent).toEqual(consent);
+    expect(await stores.consents.peek('the-state')).toBeUndefined();
+    expect(await stores.consents.bind('the-state', 'browser')).toBe(false);
+    await stores.consents.finish('the-state');
+    expect(await stores.consents.pending(KEY, NOON)).toBe(false);
+  });
+
+  it('is pending while its code is being exchanged, for ten minutes at most (rule 20)', async () => {
+    await stores.consents.create('the-state', pendingConsent(incarnation));
+    fixture.clock.time = NOON + 9 * MINUTE;
+    await stores.consents.consume('the-state');
+    expect(await stores.consents.pending(KEY, NOON + 18 * MINUTE)).toBe(true);
+    expect(await stores.consents.prune(NOON + 18 * MINUTE)).toBe(0);
+    expect(await stores.consents.pending(KEY, NOON + 19 * MINUTE)).toBe(false);
+    expect(await stores.consents.prune(NOON + 19 * MINUTE)).toBe(1);
+  });
+
+  it('is pending no more once a Disconnect has outranked it: its token will be superseded (rule 20)', async () => {
+    const connected = await connect(stores);
+    await stores.consents.create('the-state', pendingConsent(incarnation));
+    await stores.consents.consume('the-state');
+    expect(await stores.consents.pending(KEY, NOON)).toBe(true);
+    await settle(stores, at(connected), disconnectedChange);
     expect(await stores.consents.pending(KEY, NOON)).toBe(false);
   });
 
@@ -72,7 +89,6 @@ export function consentSuite(opened: () => OpenDatabase): void {
     expect(await stores.consents.bind('the-state', 'browser')).toBe(false);
     expect(await stores.consents.pending(KEY, fixture.clock.time)).toBe(false);
     expect(await stores.consents.consume('the-state')).toBeUndefined();
-    await stores.consents.create('another', pendingConsent(incarnation));
     expect(await stores.consents.prune(fixture.clock.time)).toBe(1);
   });
 
@@ -86,7 +102,7 @@ export function consentSuite(opened: () => OpenDatabase): void {
 
   it('ends with its connection, and cannot begin on one that is gone', async () => {
     await stores.consents.create('the-state', pendingConsent(incarnation));
-    await stores.connections.delete(KEY, incarnation, []);
+    await stores.connections.delete(KEY, incarnation, () => []);
     await create(stores);
     expect(await stores.consents.consume('the-state')).toBeUndefined();
     const late = stores.consents.create('late', pendingConsent(incarnation));
@@ -220,7 +236,7 @@ export function otherStoreSuite(opened: () => OpenDatabase): void {
     await stores.catalog.save({ ...entry, tools: [] });
     await stores.catalog.save(entry);
     expect(await stores.catalog.list()).toEqual([entry]);
-    await stores.connections.delete(KEY, incarnation, []);
+    await stores.connections.delete(KEY, incarnation, () => []);
     await stores.catalog.save(entry);
     await create(stores);
     await stores.catalog.save(entry);

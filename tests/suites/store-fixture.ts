@@ -10,7 +10,7 @@ import type {
   Settlement,
   TokenChange,
 } from '../../src/core/credential.ts';
-import type { ClaimInput, Clock, Connection, DueQuery, Random, Stores } from '../../src/core/ports.ts';
+import type { ClaimInput, Clock, Connection, DueQuery, PendingConsent, Random, Stores } from '../../src/core/ports.ts';
 import { Secret } from '../../src/core/redact.ts';
 import type { Instant, TokenSet } from '../../src/core/token-set.ts';
 import type { OpenDatabase } from '../../src/db/open.ts';
@@ -87,6 +87,25 @@ export async function create(stores: Stores, key = KEY, more: Partial<McpConfig>
   });
   if (!saved.saved) throw new Error(saved.reason);
   return saved.connection;
+}
+
+export function pendingConsent(incarnation: string, more: Partial<PendingConsent> = {}): PendingConsent {
+  return {
+    key: KEY,
+    incarnation,
+    redirect_uri: 'https://platform.example/callback',
+    code_verifier: new Secret('verifier'),
+    binding,
+    client_secret: new Secret('client-secret'),
+    issuer: 'https://idp.example',
+    iss_required: true,
+    authorization_url: 'https://idp.example/authorize?state=the-state',
+    actor: 'ada@example.com',
+    return_url: '/connections/mcp/acme',
+    created_at: NOON,
+    expires_at: NOON + 10 * MINUTE,
+    ...more,
+  };
 }
 
 export async function readCredential(stores: Stores, key = KEY): Promise<Credential> {

@@ -19,6 +19,9 @@ export const oauthStates = statements(
       browser_binding_hash text,
       created_at timestamptz not null,
       expires_at timestamptz not null,
+      consumed_at timestamptz,
+      consent_seq bigint,
+      constraint oauth_states_consumed_check check ((consumed_at is null) = (consent_seq is null)),
       constraint oauth_states_connection_fkey
         foreign key (kind, name, incarnation) references connections (kind, name, incarnation) on delete cascade
     )`,
