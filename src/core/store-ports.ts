@@ -85,6 +85,9 @@ export type DueQuery = {
   exclude_lock_keys: bigint[];
   exclude_hosts: string[];
   limit: number;
+  /** Both given: intents of other replicas that are alive (rule 15) are left to them. */
+  replica_id?: string;
+  owner_wait_ms?: number;
 };
 
 export interface CredentialStore {
@@ -178,7 +181,8 @@ export interface RegistrationStore {
 export interface ReplicaStore {
   /** Registers this start; boot ids come from one sequence, so a later boot is a greater number (rule 4). */
   boot(replica_id: string): Promise<bigint>;
-  seen(replica_id: string): Promise<void>;
+  /** False when a later boot has taken the identity: another process runs with a copy of the data directory. */
+  seen(replica_id: string, boot_id?: bigint): Promise<boolean>;
   /** Rule 13: every escrow file of earlier boots has been replayed. */
   drained(replica_id: string, boot_id: bigint): Promise<void>;
 }

@@ -31,6 +31,18 @@ export function readable(box: SecretBox): RawBuilder<boolean> {
 }
 
 /**
+ * Not the intent of another replica that lives: only that one can resolve it (protocol rule 15), and a stranger's visit
+ * would put it off for the owner too.
+ */
+function resolvable({ replica_id, owner_wait_ms }: DueQuery): RawBuilder<boolean> {
+  if (replica_id === undefined || owner_wait_ms === undefined) return sql`true`;
+  return sql`(intent_replica_id is null or intent_replica_id = ${replica_id} or not exists (
+    select from replicas where replicas.replica_id = intent_replica_id
+      and last_seen > clock_timestamp() - cast(${owner_wait_ms} as float8) * interval '1 millisecond'
+      and coalesce(drained_boot, 0) <= intent_boot_id))`;
+}
+
+/**
  * Design §4: the rows first (`materialized`), then their locks, one by one and no more than are wanted. Asking for the
  * lock in the same scan would lock rows that the limit throws away. The lease is compared by the database's clock
  * (protocol rule 7); `next_refresh_at` was computed by ours, so ours decides whether it is due.
@@ -48,6 +60,7 @@ function dueStatement(box: SecretBox, query: DueQuery, locking: boolean): RawBui
           or intent_at < clock_timestamp() - cast(${query.lease_ms} as float8) * interval '1 millisecond')
         and lock_key <> all(cast(cast(${mine} as text) as bigint[]))
         and coalesce(token_host, '') <> all(string_to_array(cast(${fullHosts} as text), chr(10)))
+        and ${resolvable(query)}
         and ${readable(box)}
       order by next_refresh_at
       limit ${sql.lit(WINDOW + query.limit)}

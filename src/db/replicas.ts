@@ -15,8 +15,11 @@ export function createReplicaStore(db: Kysely<Database>): ReplicaStore {
       return boot_id;
     },
 
-    async seen(replica_id) {
-      await sql`update replicas set last_seen = clock_timestamp() where replica_id = ${replica_id}`.execute(db);
+    async seen(replica_id, boot_id) {
+      const seen = await sql`
+        update replicas set last_seen = clock_timestamp() where replica_id = ${replica_id}
+          and boot_id = coalesce(cast(${boot_id ?? null} as bigint), boot_id) returning boot_id`.execute(db);
+      return seen.rows.length > 0;
     },
 
     async drained(replica_id, boot_id) {

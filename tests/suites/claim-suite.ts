@@ -113,6 +113,9 @@ export function claimSuite(opened: () => OpenDatabase): void {
       const second = await stores.replicas.boot('replica-a');
       expect(second).toBeGreaterThan(first);
       await stores.replicas.seen('replica-a');
+      expect(await stores.replicas.seen('replica-a', second)).toBe(true);
+      // Another process has come up with a copy of the same identity.
+      expect(await stores.replicas.seen('replica-a', first)).toBe(false);
       const alive = await stores.credentials.readForAttempt(KEY);
       expect(alive?.intent_owner).toMatchObject({ drained_boot: null });
       expect(alive?.intent_owner?.last_seen_age_ms).toBeGreaterThanOrEqual(0);
@@ -156,6 +159,39 @@ export function claimSuite(opened: () => OpenDatabase): void {
       expect(claimed).toMatchObject([{ key: KEY, intent: { attempt_id: 'crashed' } }]);
       expect(claimed[0]?.intent?.age_ms).toBeGreaterThan(LEASE_MS);
       await opened().locker.unlock(credential.lock_key);
+    });
+
+    it('leaves the intent of a living replica to it, as nobody else can resolve it (rule 15)', async () => {
+      const credential = await createConnected(stores);
+      const boot_id = await stores.replicas.boot('replica-a');
+      await stores.credentials.claimIntent(claimOf(credential, 'open', { boot_id }));
+      await age(KEY, LEASE_MS + 1000);
+      const claim = async (replica_id: string, owner_wait_ms = 900_000) => {
+        const claimed = await stores.credentials.claimDue(due({ replica_id, owner_wait_ms }));
+        for (const one of claimed) await opened().locker.unlock(one.lock_key);
+        return claimed.length;
+      };
+      expect(await claim('replica-b')).toBe(0);
+      expect(await claim('replica-a')).toBe(1);
+      expect(await claim('replica-b', 0)).toBe(1);
+      await stores.replicas.drained('replica-a', boot_id);
+      expect(await claim('replica-b')).toBe(0);
+      await stores.replicas.drained('replica-a', await stores.replicas.boot('replica-a'));
+      expect(await claim('replica-b')).toBe(1);
+    });
+
+    it('claims from strangers once their owner is silent for long, or unknown (rule 15)', async () => {
+      const credential = await createConnected(stores);
+      const boot_id = await stores.replicas.boot('replica-a');
+      await stores.credentials.claimIntent(claimOf(credential, 'open', { boot_id }));
+      await age(KEY, LEASE_MS + 1000);
+      const query = due({ replica_id: 'replica-b', owner_wait_ms: 900_000 });
+      const silence = sql`update replicas set last_seen = clock_timestamp() - interval '16 minutes'`;
+      for (const change of [silence, sql`delete from replicas`]) {
+        await change.execute(opened().db);
+        expect(names(await stores.credentials.claimDue(query))).toEqual(['acme']);
+        await opened().locker.unlock(credential.lock_key);
+      }
     });
 
     it('asks for nothing when nothing is wanted', async () => {
