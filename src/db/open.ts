@@ -20,6 +20,11 @@ export type OpenDatabaseOptions = {
   imagePath?: string | undefined;
   /** Another replica may hold what we held: flights go on, their intents protect them. */
   onLockSessionLost?: () => void;
+  /**
+   * The embedded engine ended by itself and does not come back here: whoever serves must exit, so that its lock goes to
+   * a process that opens the directory anew. Called once, never for `close`.
+   */
+  onEngineLost?: ((error: AppError) => void) | undefined;
 };
 
 export type OpenDatabase = {
@@ -39,11 +44,11 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDa
   return databaseUrl === undefined ? openEmbedded(options) : openPostgresql({ ...options, databaseUrl });
 }
 
-async function openEmbedded({ dataDir, imagePath, log }: OpenDatabaseOptions): Promise<OpenDatabase> {
+async function openEmbedded({ dataDir, imagePath, log, onEngineLost }: OpenDatabaseOptions): Promise<OpenDatabase> {
   const giveBack = await ensureOwned(dataDir);
   try {
     const preparation = await prepareDatabase(dataDir, imagePath);
-    const source = await EmbeddedEngine.open(`${dataDir}/${DATABASE_FOLDER}`);
+    const source = await EmbeddedEngine.open(`${dataDir}/${DATABASE_FOLDER}`, onEngineLost);
     log.debug('the embedded database is open', { preparation });
     const db = new Kysely<Database>({ dialect: new SourceDialect(source) });
     const close = async () => {

@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Worker } from 'node:worker_threads';
 import { sql } from 'kysely';
-import { afterEach, describe, expect, inject, it } from 'vitest';
+import { afterEach, describe, expect, inject, it, vi } from 'vitest';
 import { prepareDatabase } from '../../src/db/embedded/data-directory.ts';
 import { EmbeddedEngine } from '../../src/db/embedded/engine.ts';
 import { ENGINE } from '../../src/db/embedded/engine-version.ts';
@@ -65,6 +66,33 @@ describe('the embedded engine', () => {
       code: 'database_unavailable',
       message: 'The embedded database is closed.',
     });
+  });
+
+  it('says once that it is lost, since it never comes back by itself', { timeout: 30_000 }, async () => {
+    const dataDir = freshDirectory();
+    const imagePath = inject('databaseImage');
+    const workers: Worker[] = [];
+    const remember = (worker: Worker) => workers.push(worker);
+    process.on('worker', remember);
+    const lost: Error[] = [];
+    const onEngineLost = (error: Error) => lost.push(error);
+    const opened = await openDatabase({ ...testPorts(), dataDir, imagePath, onEngineLost });
+    process.off('worker', remember);
+    await sql`select 1`.execute(opened.db);
+    expect(lost).toEqual([]);
+    await workers.at(-1)?.terminate();
+    await vi.waitFor(() => expect(lost).toMatchObject([{ code: 'database_unavailable' }]));
+    await expect(sql`select 1`.execute(opened.db)).rejects.toBe(lost[0]);
+    await opened.close();
+    expect(lost).toHaveLength(1);
+  });
+
+  it('is not lost when it is closed', { timeout: 30_000 }, async () => {
+    const onEngineLost = vi.fn();
+    const imagePath = inject('databaseImage');
+    const opened = await openDatabase({ ...testPorts(), dataDir: freshDirectory(), imagePath, onEngineLost });
+    await opened.close();
+    expect(onEngineLost).not.toHaveBeenCalled();
   });
 
   it('checkpoints and reuses its log, which nothing else would do', { timeout: 60_000 }, async () => {

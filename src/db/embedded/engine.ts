@@ -24,6 +24,7 @@ export class EmbeddedEngine implements SqlSource {
   #tail: Promise<void> = Promise.resolve();
   #statements = 0;
   #maintainedAt = 0n;
+  #onLost: ((error: AppError) => void) | undefined;
 
   private constructor() {
     // Options of our own command line (`--input-type`, `--inspect-brk`) are not meant for this thread.
@@ -38,13 +39,17 @@ export class EmbeddedEngine implements SqlSource {
     this.#worker.on('exit', (code) => this.#end(`The embedded database ended (exit ${code}). Start the server again`));
   }
 
-  /** Opens a prepared directory and proves that what it acknowledges reaches the disk. */
-  static async open(directory: string): Promise<EmbeddedEngine> {
+  /**
+   * Opens a prepared directory and proves that what it acknowledges reaches the disk. `onLost`: called once when the
+   * engine ends without `close`; it does not come back in this process.
+   */
+  static async open(directory: string, onLost?: (error: AppError) => void): Promise<EmbeddedEngine> {
     const engine = new EmbeddedEngine();
     try {
       await engine.#call({ op: 'open', directory });
       await engine.selfCheck();
       engine.#maintainedAt = await engine.#walPosition();
+      engine.#onLost = onLost;
       return engine;
     } catch (error) {
       await engine.#worker.terminate();
@@ -104,6 +109,7 @@ export class EmbeddedEngine implements SqlSource {
 
   /** Waits for the caller that holds the session, then closes cleanly. */
   async close(): Promise<void> {
+    this.#onLost = undefined;
     const release = await this.#turn();
     try {
       if (this.#ended === undefined) await this.#call({ op: 'close' });
@@ -174,6 +180,8 @@ export class EmbeddedEngine implements SqlSource {
     this.#ended = ended;
     for (const waiting of this.#waiting.values()) waiting.reject(ended);
     this.#waiting.clear();
+    this.#onLost?.(ended);
+    this.#onLost = undefined;
     return ended;
   }
 }
