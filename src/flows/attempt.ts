@@ -17,7 +17,7 @@ import { ACTOR } from '../core/principal.ts';
 import { providerProfile } from '../core/provider-profile.ts';
 import { Secret } from '../core/redact.ts';
 import type { TokenReply } from '../core/token-response.ts';
-import { isExpired } from '../core/token-set.ts';
+import { isExpired, type TokenFacts } from '../core/token-set.ts';
 import type { RefreshRequest, RefreshResult } from './api.ts';
 import type { ReplyKeeper } from './escrow.ts';
 import { notify, type SettleDeps, type Settled } from './settle.ts';
@@ -63,6 +63,11 @@ export function tokenRequestClient(
 /** A token this young, or in the first quarter of a shorter life, was hardly revoked; whoever refuses it refuses the next one, too. */
 const FRESH_MS = 30_000;
 
+function isFresh({ received_at, expires_at }: TokenFacts, now: number): boolean {
+  const quarter = expires_at === null ? FRESH_MS : (expires_at - received_at) / 4;
+  return now - received_at < Math.min(FRESH_MS, quarter);
+}
+
 function notNeeded(credential: Credential, request: RefreshRequest, now: number): RefreshResult | undefined {
   if (credential.state !== 'connected' || !credential.token || !credential.binding) return { type: 'not_connected' };
   if (request.generation !== undefined && credential.generation !== request.generation) return { type: 'current' };
@@ -73,10 +78,6 @@ function notNeeded(credential: Credential, request: RefreshRequest, now: number)
   if (failure && notDue && (request.reason === 'tool_call' || request.reason === 'upstream_401')) {
     return { type: 'failed', failure };
   }
-  // An upstream that refuses every token must not cost a rotation with each call.
-  const { received_at, expires_at } = credential.token;
-  const fresh = Math.min(FRESH_MS, expires_at === null ? FRESH_MS : (expires_at - received_at) / 4);
-  if (request.reason === 'upstream_401' && now - received_at < fresh) return { type: 'current' };
   return undefined;
 }
 
@@ -172,6 +173,8 @@ async function prepare(
     return { result: { type: 'waiting', until, why: 'the stored configuration or token cannot be read' } };
   }
   if (!secrets.refresh_token) return { result: await endWithoutRefreshToken(deps, credential, request) };
+  // An upstream that refuses every token must not cost a rotation with each call.
+  if (request.reason === 'upstream_401' && isFresh(token, now)) return { result: { type: 'current' } };
   const verdict = mayPresent({
     credential,
     intent_owner: view.intent_owner,

@@ -92,6 +92,7 @@ describeFlow('an access token for a call', (world) => {
     await world().connected();
     const { accessToken } = await world().boot();
     const rejected = await accessToken(KEY);
+    await world().pass(MINUTE);
     expect(await reveal(accessToken(KEY, { rejected }))).toBe('access-f0t1');
     expect(await reveal(accessToken(KEY, { rejected }))).toBe('access-f0t1');
     expect(server.presented).toHaveLength(1);
@@ -209,6 +210,7 @@ describeFlow('an access token for a call', (world) => {
     const { accessToken } = await world().boot();
     server.onRefresh(() => answer({ access_token: 'access-f0t0', refresh_token: 'refresh-f0t1' }));
     const rejected = await accessToken(KEY);
+    await world().pass(MINUTE);
     await expect(accessToken(KEY, { rejected })).rejects.toMatchObject({
       code: 'unavailable',
       message: expect.stringContaining('refuses the newest access token'),

@@ -356,14 +356,14 @@ describeFlow('a token that cannot be refreshed at all', (world) => {
     expect(world().log.lines).toEqual([]);
   });
 
-  it('puts a row off whose configuration or token cannot be read, instead of wedging the loop', async () => {
+  it('puts a row off whose stored secrets or token cannot be read, instead of wedging the loop', async () => {
     const { stores, server } = world();
     await world().connected();
     const { refresh } = await world().boot({
       connections: {
         async read(key) {
           const connection = await stores.connections.read(key);
-          return connection && { ...connection, issues: [{ path: 'endpoint', message: 'is odd' }] };
+          return connection && { ...connection, issues: [{ path: 'config', message: 'cannot be decrypted' }] };
         },
       },
     });

@@ -54,7 +54,7 @@ describeFlow('single flight', (world) => {
     await world().connected();
     const { refresh } = await world().boot();
     const idle = refresh({ reason: 'due' });
-    const insisting = refresh({ reason: 'upstream_401' });
+    const insisting = refresh({ reason: 'operator' });
     expect(await idle).toEqual({ type: 'current' });
     expect(await insisting).toEqual({ type: 'refreshed' });
     expect(world().server.presented).toHaveLength(1);
