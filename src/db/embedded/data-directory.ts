@@ -55,8 +55,8 @@ function refuseForeignEngine(database: string): void {
   throw new AppError(
     'data_dir',
     `The database in ${database} was made by PostgreSQL ${major} (PGlite ${engineLine(pglite)}); this version of the ` +
-      `server reads PostgreSQL ${ENGINE.postgres_major} (PGlite ${engineLine(ENGINE.pglite)}). Start the version that ` +
-      'made it, export, and import here.',
+      `server reads PostgreSQL ${ENGINE.postgres_major} (PGlite ${engineLine(ENGINE.pglite)}). Start the version ` +
+      'that made it, or move the directory away to begin anew.',
   );
 }
 

@@ -1,4 +1,5 @@
 import * as fs from 'node:fs';
+import * as path from 'node:path';
 import { AppError } from '../../core/errors.ts';
 import { type HeldLock, lockFileOf, lockWhileOpening, lockWithProgram, lockWithSocket } from './directory-lock.ts';
 import { refuseSharedFileSystem } from './file-system-kind.ts';
@@ -36,9 +37,20 @@ export function isOwnedHere(dataDir: string): boolean {
   return fs.existsSync(dataDir) && ownedHere.has(fs.realpathSync(dataDir));
 }
 
+/** One by one: asked to do it at once, Node turns in circles where a pseudo file system answers ENOENT for ever. */
+function makeMissing(directory: string): void {
+  if (fs.existsSync(directory)) return;
+  makeMissing(path.dirname(directory));
+  try {
+    fs.mkdirSync(directory, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
 function openDirectory(dataDir: string): string {
   try {
-    fs.mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeMissing(path.resolve(dataDir));
     fs.closeSync(fs.openSync(lockFileOf(dataDir), 'a', 0o600));
     return fs.realpathSync(dataDir);
   } catch (error) {
