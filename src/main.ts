@@ -82,7 +82,7 @@ async function start(config: Config, options: PlatformOptions, teardown: Teardow
   const kits = [...builtInToolkits({ version }), ...(options.toolkits ?? [])];
   const schemas = new Map(kits.map(({ kind, configSchema }) => [kind, configSchema]));
   checkDeclared(config, schemas);
-  const storage = await openStorage(config, log, schemas, teardown);
+  const storage = await openStorage(config, log, schemas, teardown, options.onEngineLost);
   const flows = openFlows(config, kits, schemas, storage, publicUrl, log, teardown);
   for (const { kind, name, config: declared, description } of config.connections) {
     await flows.connections.declare({ kind, name }, { config: declared, description });

@@ -29,6 +29,7 @@ export async function openStorage(
   log: Log,
   schemas: ConfigSchemas,
   teardown: Teardown,
+  onEngineLost: ((error: Error) => void) | undefined,
 ): Promise<Storage> {
   const { data_dir, database_url } = config;
   const key = await loadEncryptionKey({
@@ -41,7 +42,13 @@ export async function openStorage(
     log.info('an encryption key was created; back it up: without it no token can be read', { path: key.path });
   const ports = { log, clock: systemClock, random: systemRandom };
   const imagePath = fileURLToPath(new URL('./database-image.gz', import.meta.url));
-  const opened = await openDatabase({ ...ports, databaseUrl: database_url, dataDir: data_dir, imagePath });
+  const opened = await openDatabase({
+    ...ports,
+    databaseUrl: database_url,
+    dataDir: data_dir,
+    imagePath,
+    onEngineLost,
+  });
   teardown.add(() => opened.close());
   await migrate(opened.db, { migrations, log });
   const box = createSecretBox({ keys: [key], random: systemRandom });

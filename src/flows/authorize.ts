@@ -3,7 +3,7 @@ import { originOfTrust, readAuthorizationResponse } from '../core/authorization-
 import { type ConnectionKey, connectionLabel } from '../core/connection.ts';
 import { isoOrNull } from '../core/connection-status.ts';
 import { idpHostOf } from '../core/credential.ts';
-import { toAppError } from '../core/errors.ts';
+import { AppError, toAppError } from '../core/errors.ts';
 import type { AuthEventStore, ConsentStore, EscrowEntry, PendingConsent } from '../core/ports.ts';
 import { Secret } from '../core/redact.ts';
 import type { TokenReply } from '../core/token-response.ts';
@@ -105,6 +105,20 @@ function refusal({ key, return_url }: PendingConsent, code: string, message: str
 export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
   const { consents, events, clock, random, settings, log } = deps;
 
+  /** Until then a late token of an older consent is not revoked upstream: it could end the grant that is on its way. */
+  async function ended(state: string): Promise<void> {
+    await consents
+      .finish(state)
+      .catch((error: unknown) => log.debug('a consent could not be marked as ended', { error }));
+  }
+
+  /** Saved anew while the server was being discovered: what was found out is about the old destination. */
+  async function unchangedSince(state: string, key: ConnectionKey, revision: bigint): Promise<void> {
+    if ((await deps.connections.read(key))?.revision === revision) return;
+    await ended(state);
+    throw new AppError('conflict', `${connectionLabel(key)} was changed in the meantime. Click Connect again.`);
+  }
+
   async function record(consent: PendingConsent, detail: AuthEventDetail): Promise<void> {
     const entry: NewAuthEvent = {
       event_type: 'connect_failed',
@@ -128,6 +142,7 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
   /** Waits at most the deadline; a reply that comes later is escrowed and stored all the same (rule 9). */
   async function exchange(
     consent: PendingConsent,
+    state: string,
     origin_of_trust: string,
     code: string,
     consent_seq: bigint,
@@ -160,7 +175,10 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
     const settled = deps.authorizationServer
       .exchangeCode(client, { code, redirect_uri, code_verifier, listen_ms: settings.late_listening, origin_of_trust })
       .then((reply) => deps.keeper.keep(entryOf(reply)))
-      .finally(() => deps.listening.delete(attempt_id));
+      .finally(() => {
+        deps.listening.delete(attempt_id);
+        return ended(state);
+      });
     const waiting = new AbortController();
     const late = clock.sleep(settings.token_deadline, waiting.signal).then(() => 'late' as const);
     const first = await Promise.race([settled, late]).finally(() => waiting.abort());
@@ -168,11 +186,16 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
     return first;
   }
 
-  async function finish(consent: PendingConsent, code: string, consent_seq: bigint): Promise<CallbackResult> {
+  async function finish(
+    consent: PendingConsent,
+    state: string,
+    code: string,
+    consent_seq: bigint,
+  ): Promise<CallbackResult> {
     const host = idpHostOf(consent.binding) ?? 'the identity provider';
     const connection = await deps.connections.read(consent.key);
     if (connection?.incarnation !== consent.incarnation) return EXPIRED;
-    const settled = await exchange(consent, originOfTrust(connection.config), code, consent_seq);
+    const settled = await exchange(consent, state, originOfTrust(connection.config), code, consent_seq);
     if (settled === 'late') {
       const message = `${host} has not answered the exchange of the code in time. If it still does, the connection is made; else click Connect again.`;
       return fail(consent, 'timeout', message, { step: 'token_exchange', error_class: 'timeout' });
@@ -194,8 +217,9 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
       const times = { created_at: now, expires_at: now + STATE_LIFETIME_MS };
       const back = safeReturnUrl(return_url, key);
       try {
-        const consent = await buildConsent(deps, key, state, { actor, return_url: back, ...times });
+        const { consent, revision } = await buildConsent(deps, key, state, { actor, return_url: back, ...times });
         await consents.create(state, consent);
+        await unchangedSince(state, key, revision);
         const idp_host = idpHostOf(consent.binding);
         await events.append(key, [
           {
@@ -242,6 +266,7 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
       const response = readAuthorizationResponse(params, consent);
       const consumed = await consents.consume(state);
       if (!consumed) return EXPIRED;
+      if (response.type !== 'code') await ended(state);
       if (response.type === 'problem') {
         return fail(consent, response.problem, PROBLEMS[response.problem], {
           step: 'authorization_response',
@@ -259,7 +284,7 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
         });
       }
       try {
-        return await finish(consent, response.code, consumed.consent_seq);
+        return await finish(consent, state, response.code, consumed.consent_seq);
       } catch (error) {
         log.error('a connect could not be finished', { connection: connectionLabel(consent.key), error });
         const { code, message } = toAppError(error);

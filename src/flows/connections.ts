@@ -146,6 +146,8 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       source,
       actor,
       expected_revision: stored?.revision ?? null,
+      // A consent that was asked for under the old destination must not land in the new one (lesson 45).
+      drop_consents: stored !== undefined && movedDestinations(stored.config, config).size > 0,
       ...(drop ? { settlement: dropTokens(credential, 'destination_changed', actor, clock.now()) } : {}),
     });
     if (!result.saved) {

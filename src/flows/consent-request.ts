@@ -129,7 +129,7 @@ export async function buildConsent(
   key: ConnectionKey,
   state: string,
   request: Pick<PendingConsent, 'actor' | 'return_url' | 'created_at' | 'expires_at'>,
-): Promise<PendingConsent> {
+): Promise<{ consent: PendingConsent; revision: bigint }> {
   const connection = await connectionFor(deps, key);
   const { config } = connection;
   const metadata = await deps.authorizationServer.discover(config);
@@ -159,7 +159,7 @@ export async function buildConsent(
     prompt: config.oauth2_prompt ?? prompt,
     extra: { ...profile.authorize_params, ...config.oauth2_authorize_params },
   });
-  return {
+  const consent: PendingConsent = {
     key,
     incarnation: connection.incarnation,
     redirect_uri: deps.redirectUri,
@@ -171,4 +171,5 @@ export async function buildConsent(
     authorization_url,
     ...request,
   };
+  return { consent, revision: connection.revision };
 }

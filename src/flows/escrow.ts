@@ -132,8 +132,10 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
   async function drainAll(): Promise<boolean> {
     if (drainedOf === left) return true;
     const of = left;
-    let complete = true;
-    for (const entry of (await escrow.list()).entries) {
+    const { entries, unreadable } = await escrow.list();
+    // Rule 15: whoever cannot read its own escrow must not claim to hold nothing.
+    let complete = unreadable === 0;
+    for (const entry of entries) {
       if (active.has(entry.attempt_id)) {
         // Its own flight settles it, or counts it as left.
         continue;

@@ -17,7 +17,7 @@ export type KeepaliveDeps = {
   clock: Clock;
   log: Log;
   settings: ProtocolSettings;
-  self: { replica_id: string };
+  self: { replica_id: string; boot_id: bigint };
 };
 
 /** Rows of one claim. Large enough to fill the process, small enough to share with other replicas. */
@@ -86,8 +86,15 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
   async function beSeen(): Promise<void> {
     const now = clock.monotonic();
     if (now - seenAt < SEEN_MS) return;
-    await deps.replicas.seen(deps.self.replica_id);
+    const { replica_id, boot_id } = deps.self;
     seenAt = now;
+    if (await deps.replicas.seen(replica_id, boot_id)) return;
+    log.error(
+      "another process has this replica's identity: two processes share one copied data directory; stop one of them",
+      {
+        replica_id,
+      },
+    );
   }
 
   async function runOnce(): Promise<{ started: number }> {
@@ -101,6 +108,8 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
         lease_ms: settings.lease,
         exclude_lock_keys: door.lockKeys(),
         exclude_hosts: full,
+        replica_id: deps.self.replica_id,
+        owner_wait_ms: settings.owner_wait,
         limit: Math.min(CLAIM_LIMIT, settings.in_flight - running.size),
       });
       const before = started;
