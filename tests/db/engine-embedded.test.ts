@@ -152,7 +152,9 @@ describe('the first start', () => {
     await prepareDatabase(dataDir, inject('databaseImage'));
     const marker = join(dataDir, 'database/mcp-data-platform.json');
     writeFileSync(marker, '{"pglite":"0.4.2","postgres_major":"18"}');
-    await expect(prepareDatabase(dataDir)).rejects.toThrow(/made by PostgreSQL 18 \(PGlite 0\.4\).*export, and import/);
+    await expect(prepareDatabase(dataDir)).rejects.toThrow(
+      /made by PostgreSQL 18 \(PGlite 0\.4\).*move the directory away/,
+    );
     rmSync(marker);
     writeFileSync(join(dataDir, 'database/PG_VERSION'), '17\n');
     await expect(prepareDatabase(dataDir)).rejects.toThrow(/made by PostgreSQL 17/);
