@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { systemClock, systemRandom } from './clock.ts';
 import { type Config, describeConfig } from './config.ts';
 import { CALLBACK_PATH } from './contract/endpoints.ts';
-import { type ConfigSchemas, parseConnectionConfig } from './core/connection.ts';
+import { type ConfigSchemas, connectionLabel, parseConnectionConfig } from './core/connection.ts';
 import { AppError } from './core/errors.ts';
 import type { Log, Toolkit } from './core/ports.ts';
 import { removeOwnerRecord, writeOwnerRecord } from './db/embedded/owner-file.ts';
@@ -103,10 +103,13 @@ async function start(config: Config, options: PlatformOptions, teardown: Teardow
 
 /** A mistake in the file is told before anything is opened, with the place of the field in the file. */
 function checkDeclared(config: Config, schemas: ConfigSchemas): void {
-  const issues = config.connections.flatMap(({ kind, config: declared }, index) => {
+  const issues = config.connections.flatMap(({ kind, name, config: declared }, index) => {
     const parsed = parseConnectionConfig(schemas, kind, declared);
     const within = (path: string) => `connections.${index}.${path === 'kind' ? path : `config.${path}`}`;
-    return parsed.ok ? [] : parsed.issues.map(({ path, message }) => ({ path: within(path), message }));
+    const label = connectionLabel({ kind, name });
+    return parsed.ok
+      ? []
+      : parsed.issues.map(({ path, message }) => ({ path: within(path), message: `(${label}) ${message}` }));
   });
   if (issues.length === 0) return;
   const list = issues.map(({ path, message }) => `${path} ${message}`).join('; ');

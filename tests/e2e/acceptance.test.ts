@@ -133,7 +133,8 @@ describe.concurrent('a connection that nobody uses', { timeout: 150_000 }, () =>
       await platform.kill9();
       await platform.restart();
       await nextRefresh(platform);
-      expect(await callEcho(platform.mcpUrl, NAME, 'back again')).toContain('back again');
+      // A process that lived for seconds may not have listed the tools yet.
+      await until(async () => expect(await callEcho(platform.mcpUrl, NAME, 'back again')).toContain('back again'));
       expectUnbroken(await outliveItsTokens(platform));
       expect(await platform.status(NAME)).toMatchObject({ state: 'connected', health: 'ok', last_revocation: null });
     } finally {

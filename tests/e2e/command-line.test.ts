@@ -242,6 +242,6 @@ describe('SIGTERM while a refresh is under way', () => {
     await platform.restart();
     const history = await platform.history('a', 'refresh_succeeded');
     expect(history.length).toBeGreaterThanOrEqual(1);
-    expect(await platform.status('a')).toMatchObject({ state: 'connected', health: 'ok' });
+    await until(async () => expect(await platform.status('a')).toMatchObject({ state: 'connected', health: 'ok' }));
   });
 });

@@ -36,7 +36,7 @@ const TOKENS: Record<string, [Case, lifetime: number | null, refresh?: string | 
   'token_type N_A': [[200, JSON_TYPE, { ...ok, token_type: 'N_A' }], 3600, 'rt2', 'N_A'],
   'no expires_in': [[200, JSON_TYPE, { ...ok, expires_in: undefined }], null],
   'expires_in as text': [[200, JSON_TYPE, { ...ok, expires_in: '3600' }], 3600],
-  'expires_in 0': [[200, JSON_TYPE, { ...ok, expires_in: 0 }], 0],
+  'expires_in 0': [[200, JSON_TYPE, { ...ok, expires_in: 0 }], null],
   'expires_in -1': [[200, JSON_TYPE, { ...ok, expires_in: -1 }], null],
   'expires_in 3599.5': [[200, JSON_TYPE, { ...ok, expires_in: 3599.5 }], 3599.5],
   'expires_in null': [[200, JSON_TYPE, { ...ok, expires_in: null }], null],

@@ -52,17 +52,24 @@ const CARRIAGE_RETURN = 0x0d;
 
 /** A stream of events may last for ever, one event may not: its parser keeps it whole until the blank line behind it. */
 function eventLimit(): TransformStream<Uint8Array, Uint8Array> {
-  let seen = 0;
-  let atLineStart = false;
+  /** Bytes since the last blank line, and since the last line feed. */
+  let event = 0;
+  let line = 0;
+  let last = 0;
   return new TransformStream({
     transform(chunk, controller) {
-      for (const byte of chunk) {
-        seen += 1;
-        if (byte === CARRIAGE_RETURN) continue;
-        if (byte === LINE_FEED && atLineStart) seen = 0;
-        atLineStart = byte === LINE_FEED;
+      let from = 0;
+      for (let at = chunk.indexOf(LINE_FEED); at !== -1; at = chunk.indexOf(LINE_FEED, from)) {
+        line += at - from;
+        const before = at > 0 ? chunk[at - 1] : last;
+        const blank = line === 0 || (line === 1 && before === CARRIAGE_RETURN);
+        event = blank ? 0 : event + line + 1;
+        line = 0;
+        from = at + 1;
       }
-      if (seen > MAX_BODY_BYTES) controller.error(tooLarge());
+      line += chunk.length - from;
+      last = chunk.at(-1) ?? last;
+      if (event + line > MAX_BODY_BYTES) controller.error(tooLarge());
       else controller.enqueue(chunk);
     },
   });
