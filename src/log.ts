@@ -12,8 +12,9 @@ const PLAIN_KEYS = ['code', 'constraint', 'table'] as const;
 
 function codesOf(cause: unknown): Record<string, unknown> {
   const told = typeof cause === 'object' && cause !== null ? (cause as Record<string, unknown>) : {};
-  const known = PLAIN_KEYS.filter((key) => typeof told[key] === 'string').map((key) => [key, told[key]]);
-  return { name: typeof cause, ...Object.fromEntries(known) };
+  const known: Record<string, unknown> = { name: typeof cause };
+  for (const key of PLAIN_KEYS) if (typeof told[key] === 'string') known[key] = told[key];
+  return known;
 }
 
 /**

@@ -49,7 +49,8 @@ export async function limit(client: pg.ClientBase, { statement, lock, idle, answ
 }
 
 export function openPool(databaseUrl: string, log: Log, limits = LIMITS): pg.Pool {
-  const onConnect = (client: pg.ClientBase) => limit(client, limits);
+  // pg waits for the promise before it hands the connection out; its types do not say so yet.
+  const onConnect: (client: pg.ClientBase) => unknown = (client) => limit(client, limits);
   const pool = new pg.Pool({ ...clientConfig(databaseUrl), max: POOL_SIZE, onConnect });
   // Without a listener the loss of an idle connection would end the process.
   pool.on('error', () => log.warn('an idle database connection was lost', { target: describeTarget(databaseUrl) }));
