@@ -1,6 +1,6 @@
 import { consentSuite, eventSuite, otherStoreSuite } from '../suites/small-store-suite.ts';
-import { describeOnBothEngines } from '../support/database.ts';
+import { describeOnEveryStore } from '../support/database.ts';
 
-describeOnBothEngines('the consent store', consentSuite);
-describeOnBothEngines('the history', eventSuite);
-describeOnBothEngines('the other stores', otherStoreSuite);
+describeOnEveryStore('the consent store', consentSuite);
+describeOnEveryStore('the history', eventSuite);
+describeOnEveryStore('the other stores', otherStoreSuite);

@@ -181,15 +181,10 @@ describeFlow('connections in the hands of an operator', (world) => {
   });
 
   it('that no longer pass validation are listed with what is wrong, and may be corrected (lesson 33)', async () => {
-    const { db } = world();
     const rooms = await room();
     await rooms.put(KEY, { config: BEARER }, ADA);
     await rooms.put({ kind: 'mcp', name: 'sound' }, { config: BEARER }, ADA);
-    await db
-      .updateTable('connections')
-      .set({ config: JSON.stringify({ auth_mode: 'bearer', credential: '[REDACTED]', endpoint: 'nowhere' }) as never })
-      .where('name', '=', 'acme')
-      .execute();
+    await world().misconfigure(KEY, { auth_mode: 'bearer', credential: '[REDACTED]', endpoint: 'nowhere' });
     const listed = await rooms.list();
     expect(listed.map(({ name, issues }) => [name, issues.length > 0])).toEqual([
       ['acme', true],

@@ -1,15 +1,12 @@
 import { sql } from 'kysely';
-import { afterAll, beforeAll, beforeEach, describe, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, inject, vi } from 'vitest';
 import type { AuthEvent } from '../../src/core/auth-event.ts';
 import type { ConnectionKey, McpConfig } from '../../src/core/connection.ts';
 import type { ClientBinding, Credential } from '../../src/core/credential.ts';
 import type { Clock, Escrow, Locker, Notifier, Stores } from '../../src/core/ports.ts';
 import { Secret } from '../../src/core/redact.ts';
 import { DEFAULT_PROTOCOL_SETTINGS, type ProtocolSettings } from '../../src/core/settings.ts';
-import { migrate } from '../../src/db/migrate.ts';
-import { migrations } from '../../src/db/migrations/index.ts';
 import type { OpenDatabase } from '../../src/db/open.ts';
-import { createStores } from '../../src/db/stores.ts';
 import { createAccessTokens } from '../../src/flows/access-token.ts';
 import { createAuthorize } from '../../src/flows/authorize.ts';
 import { createConnections } from '../../src/flows/connections.ts';
@@ -18,7 +15,7 @@ import { createKeepalive } from '../../src/flows/keepalive.ts';
 import { createRefreshDoor } from '../../src/flows/refresh.ts';
 import { createRevoker } from '../../src/flows/revocation.ts';
 import * as fixture from '../suites/store-fixture.ts';
-import { emptyTables, openEmbeddedForTest, recordingLog } from '../support/database.ts';
+import { createMemoryDatabase, isMemory } from '../support/memory-tables.ts';
 import {
   fakeClock,
   memoryEscrow,
@@ -27,6 +24,14 @@ import {
   seededRandom,
   testFingerprint,
 } from '../support/ports.ts';
+import { recordingLog } from '../support/recording-log.ts';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** Where the stores of the flows lie; a run that does not say keeps them in the embedded database. */
+    flowStores?: 'memory';
+  }
+}
 
 export const { KEY, NOON, MINUTE } = fixture;
 export const HOUR = 60 * MINUTE;
@@ -62,9 +67,8 @@ export async function createWorld(opened: OpenDatabase) {
   const escrow = memoryEscrow();
   const disks = new Map([['replica-a', escrow]]);
   const notifier = memoryNotifier();
-  const { db, claimer } = opened;
   const { schemas } = fixture;
-  const stores = createStores({ db, clock, random, box: fixture.testBox(), schemas, claimer });
+  const stores = fixture.storesIn(opened, { clock, random, box: fixture.testBox() });
   const tests: string[] = [];
 
   async function boot(options: BootOptions = {}) {
@@ -146,7 +150,6 @@ export async function createWorld(opened: OpenDatabase) {
     escrow,
     notifier,
     stores,
-    db,
     boot,
     /** Upstreams that were tested. */
     tests,
@@ -178,9 +181,17 @@ export async function createWorld(opened: OpenDatabase) {
       log.lines.filter((line) => level === undefined || line.level === level).map(({ message }) => message),
     /** Time passes for the database, too: intents and the silence of replicas age by its own clock. */
     async pass(ms: number): Promise<void> {
-      await sql`update connection_credentials set intent_at = intent_at - ${ms} * interval '1 millisecond'`.execute(db);
-      await sql`update replicas set last_seen = last_seen - ${ms} * interval '1 millisecond'`.execute(db);
+      if (isMemory(opened)) opened.memory.pass(ms);
+      else await ageRows(opened, ms);
       await clock.advance(ms);
+    },
+    /** A row as an older version may have left it, which no store would write. */
+    async misconfigure({ kind, name }: ConnectionKey, config: Record<string, unknown>): Promise<void> {
+      if (isMemory(opened)) return opened.memory.misconfigure({ kind, name }, config);
+      const json = JSON.stringify(config);
+      const change = sql`update connections set config = cast(cast(${json} as text) as jsonb)
+        where kind = ${kind} and name = ${name}`;
+      await change.execute(opened.db);
     },
     sent: (count: number) =>
       vi.waitFor(
@@ -199,22 +210,41 @@ export type Process = Awaited<ReturnType<World['boot']>>;
 /** A process that stops dead here: nothing after this line of it ever runs. */
 export const never = (): Promise<never> => new Promise(() => undefined);
 
-/** One embedded database for the file; each test begins with empty tables and a world of its own. */
+async function ageRows({ db }: OpenDatabase, ms: number): Promise<void> {
+  await sql`update connection_credentials set intent_at = intent_at - ${ms} * interval '1 millisecond'`.execute(db);
+  await sql`update replicas set last_seen = last_seen - ${ms} * interval '1 millisecond'`.execute(db);
+}
+
+type Ground = { fresh(): Promise<OpenDatabase>; end(): Promise<void> };
+
+/** One embedded database for the file, emptied for each test. Imported when needed: a run in memory starts without it. */
+async function embeddedGround(): Promise<Ground> {
+  const [{ emptyTables, openEmbeddedForTest }, { migrate }, { migrations }] = await Promise.all([
+    import('../support/database.ts'),
+    import('../../src/db/migrate.ts'),
+    import('../../src/db/migrations/index.ts'),
+  ]);
+  const { opened, end } = await openEmbeddedForTest();
+  await migrate(opened.db, { migrations, log: recordingLog() });
+  return { fresh: async () => emptyTables(opened).then(() => opened), end };
+}
+
+const memoryGround: Ground = { fresh: async () => createMemoryDatabase(), end: async () => undefined };
+
+/** Each test begins with empty tables and a world of its own. */
 export function describeFlow(name: string, suite: (world: () => World) => void): void {
   describe(name, () => {
-    let started: Awaited<ReturnType<typeof openEmbeddedForTest>> | undefined;
+    let ground: Ground | undefined;
     let world: World | undefined;
     beforeAll(async () => {
-      started = await openEmbeddedForTest();
-      await migrate(started.opened.db, { migrations, log: recordingLog() });
+      ground = inject('flowStores') === 'memory' ? memoryGround : await embeddedGround();
     });
     beforeEach(async () => {
-      if (!started) throw new Error('the database is not open');
-      await emptyTables(started.opened);
-      world = await createWorld(started.opened);
+      if (!ground) throw new Error('there is nothing to keep the rows in');
+      world = await createWorld(await ground.fresh());
     });
     afterAll(async () => {
-      await started?.end();
+      await ground?.end();
     });
     suite(() => {
       if (!world) throw new Error('a world exists only inside tests');

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Credential } from '../../src/core/credential.ts';
 import type { OpenDatabase } from '../../src/db/open.ts';
+import { isMemory } from '../support/memory-tables.ts';
 import type { Fixture } from './store-fixture.ts';
 import {
   accessTokenOf,
@@ -35,9 +36,11 @@ export function claimSuite(opened: () => OpenDatabase): void {
 
   /** Makes an intent as old as a crash would leave it. */
   async function age(key: { name: string }, ms: number): Promise<void> {
+    const database = opened();
+    if (isMemory(database)) return database.memory.pass(ms);
     await sql`update connection_credentials
       set intent_at = clock_timestamp() - cast(${ms} as float8) * interval '1 millisecond'
-      where name = ${key.name}`.execute(opened().db);
+      where name = ${key.name}`.execute(database.db);
   }
 
   async function connectMany(count: number, more = {}): Promise<Credential[]> {

@@ -17,6 +17,8 @@ import type { OpenDatabase } from '../../src/db/open.ts';
 import type { SecretBox } from '../../src/db/secret-box.ts';
 import { createSecretBox, keyIdOf } from '../../src/db/secret-box.ts';
 import { createStores } from '../../src/db/stores.ts';
+import { createMemoryStores } from '../support/memory-stores.ts';
+import { isMemory } from '../support/memory-tables.ts';
 
 export const KEY: ConnectionKey = { kind: 'mcp', name: 'acme' };
 export const NOON: Instant = Date.UTC(2026, 10, 23, 12);
@@ -36,10 +38,16 @@ export type Fixture = {
   opened: OpenDatabase;
 };
 
+/** The stores of whatever was opened: a database, or the memory that stands in for one. */
+export function storesIn(opened: OpenDatabase, tools: { clock: Clock; random: Random; box: SecretBox }): Stores {
+  if (isMemory(opened)) return createMemoryStores({ ...tools, schemas, memory: opened.memory });
+  const { db, claimer } = opened;
+  return createStores({ ...tools, db, schemas, claimer });
+}
+
 export function storesOf(opened: OpenDatabase, box = testBox()): Fixture {
   const clock = { ...systemClock, time: NOON, now: () => clock.time };
-  const { db, claimer } = opened;
-  const stores = createStores({ db, clock, random: systemRandom, box, schemas, claimer });
+  const stores = storesIn(opened, { clock, random: systemRandom, box });
   return { stores, clock, random: systemRandom, box, opened };
 }
 

@@ -4,32 +4,15 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, inject } from 'vitest';
 import { systemClock, systemRandom } from '../../src/clock.ts';
-import type { Log, LogFields } from '../../src/core/ports.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { migrations } from '../../src/db/migrations/index.ts';
 import { type OpenDatabase, openDatabase } from '../../src/db/open.ts';
 import { createDatabase } from '../tools/postgres.mjs';
+import { NOT_IN_MEMORY } from './memory-cases.ts';
+import { createMemoryDatabase } from './memory-tables.ts';
+import { recordingLog } from './recording-log.ts';
 
-export type LoggedLine = { level: 'debug' | 'info' | 'warn' | 'error'; message: string; fields: LogFields };
-
-/** A log that keeps its lines. */
-export function recordingLog(): Log & { lines: LoggedLine[] } {
-  const lines: LoggedLine[] = [];
-  const at =
-    (level: LoggedLine['level']) =>
-    (message: string, fields: LogFields = {}) => {
-      lines.push({ level, message, fields });
-    };
-  const log = {
-    lines,
-    debug: at('debug'),
-    info: at('info'),
-    warn: at('warn'),
-    error: at('error'),
-    child: () => log,
-  };
-  return log;
-}
+export { recordingLog };
 
 export function temporaryDirectory(): string {
   return mkdtempSync(join(tmpdir(), 'mcp-data-platform-test-'));
@@ -89,6 +72,20 @@ export function describeOnBothEngines(name: string, suite: (opened: () => OpenDa
       await started?.end();
     });
     suite(opened);
+  });
+}
+
+/** Runs one suite against both engines, and against the stores in memory: where they agree, either tells of the flows. */
+export function describeOnEveryStore(name: string, suite: (opened: () => OpenDatabase) => void): void {
+  describeOnBothEngines(name, suite);
+  describe(`${name} (memory)`, () => {
+    let database = createMemoryDatabase();
+    beforeEach(({ task, skip }) => {
+      database = createMemoryDatabase();
+      const reason = NOT_IN_MEMORY.get(task.name);
+      if (reason !== undefined) skip(reason);
+    });
+    suite(() => database);
   });
 }
 
