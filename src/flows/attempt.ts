@@ -18,17 +18,17 @@ import type { TokenFacts } from '../core/token-set.ts';
 import type { RefreshRequest, RefreshResult } from './api.ts';
 import { endWithoutRefreshToken, tellInterrupted } from './attempt-verdicts.ts';
 import type { ReplyKeeper } from './escrow.ts';
+import { type ListeningDeps, withinDeadline } from './listening.ts';
 import type { SettleDeps, Settled } from './settle.ts';
 
-export type AttemptDeps = SettleDeps & {
-  credentials: CredentialStore;
-  connections: Pick<ConnectionStore, 'read'>;
-  authorizationServer: Pick<AuthorizationServer, 'refresh'>;
-  keeper: ReplyKeeper;
-  self: { replica_id: string; boot_id: bigint };
-  /** Attempts of this process whose reply may still come (rule 9). */
-  listening: Set<string>;
-};
+export type AttemptDeps = SettleDeps &
+  ListeningDeps & {
+    credentials: CredentialStore;
+    connections: Pick<ConnectionStore, 'read'>;
+    authorizationServer: Pick<AuthorizationServer, 'refresh'>;
+    keeper: ReplyKeeper;
+    self: { replica_id: string; boot_id: bigint };
+  };
 
 /** Why nothing is presented now, as a person reads it. */
 const WHY = {
@@ -174,7 +174,7 @@ function resultOf(settled: Settled | undefined, answered: boolean): RefreshResul
 
 /** Sends, and waits at most the deadline; the attempt listens on and stores whatever comes later (rules 8, 9). */
 async function present(deps: AttemptDeps, ready: Ready, request: RefreshRequest, id: string): Promise<RefreshResult> {
-  const { clock, settings, keeper, listening } = deps;
+  const { clock, settings, keeper } = deps;
   const { credential, refreshToken, config, secrets } = ready;
   const client = tokenRequestClient(credential.binding, config, secrets.client_secret);
   const origin_of_trust = config ? originOfTrust(config) : client.binding.token_endpoint;
@@ -204,25 +204,16 @@ async function present(deps: AttemptDeps, ready: Ready, request: RefreshRequest,
   });
   let told = false;
   let answered = false;
-  listening.add(id);
-  const settled = deps.authorizationServer
-    .refresh(client, {
-      refresh_token: refreshToken,
-      listen_ms: settings.late_listening,
-      origin_of_trust,
-    })
+  const handled = deps.authorizationServer
+    .refresh(client, { refresh_token: refreshToken, listen_ms: settings.late_listening, origin_of_trust })
     .then((reply) => {
       answered = reply.type === 'answer';
       // That no answer came has been told at the deadline.
       return told && !answered ? undefined : keeper.keep(entryOf(reply));
-    })
-    .finally(() => listening.delete(id));
-  const waiting = new AbortController();
-  const late = clock.sleep(settings.token_deadline, waiting.signal).then(() => 'late' as const);
-  const first = await Promise.race([settled, late]).finally(() => waiting.abort());
+    });
+  const first = await withinDeadline(deps, id, handled);
   if (first !== 'late') return resultOf(first, answered);
   told = true;
-  settled.catch((error) => deps.log.error('a late reply could not be handled', { error }));
   return resultOf(await keeper.keep(entryOf({ type: 'unknown', error_class: 'timeout' })), false);
 }
 

@@ -10,16 +10,16 @@ import type { TokenReply } from '../core/token-response.ts';
 import type { AuthorizeFlow, CallbackResult } from './api.ts';
 import { buildConsent, type ConsentRequestDeps } from './consent-request.ts';
 import type { ReplyKeeper } from './escrow.ts';
+import { type ListeningDeps, withinDeadline } from './listening.ts';
 import type { SettleDeps, Settled } from './settle.ts';
 
 export type AuthorizeDeps = SettleDeps &
-  ConsentRequestDeps & {
+  ConsentRequestDeps &
+  ListeningDeps & {
     consents: ConsentStore;
     events: AuthEventStore;
     keeper: ReplyKeeper;
     self: { replica_id: string; boot_id: bigint };
-    /** Exchanges under way are waited for like refreshes (rule 21). */
-    listening: Set<string>;
   };
 
 /** OAuth 2.1 and MCP: a state lives at most ten minutes. */
@@ -171,19 +171,11 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
     });
     const attempt_id = random.uuid();
     const { code_verifier, redirect_uri } = consent;
-    deps.listening.add(attempt_id);
-    const settled = deps.authorizationServer
+    const handled = deps.authorizationServer
       .exchangeCode(client, { code, redirect_uri, code_verifier, listen_ms: settings.late_listening, origin_of_trust })
       .then((reply) => deps.keeper.keep(entryOf(reply)))
-      .finally(() => {
-        deps.listening.delete(attempt_id);
-        return ended(state);
-      });
-    const waiting = new AbortController();
-    const late = clock.sleep(settings.token_deadline, waiting.signal).then(() => 'late' as const);
-    const first = await Promise.race([settled, late]).finally(() => waiting.abort());
-    if (first === 'late') settled.catch((error) => log.error('a late reply could not be handled', { error }));
-    return first;
+      .finally(() => ended(state));
+    return withinDeadline(deps, attempt_id, handled);
   }
 
   async function finish(

@@ -28,6 +28,7 @@ import type {
 import { ACTOR } from '../core/principal.ts';
 import type { ConnectionsFlow, ConnectionView } from './api.ts';
 import type { Revoker } from './revocation.ts';
+import { notify } from './settle.ts';
 
 export type ConnectionsDeps = {
   schemas: ConfigSchemas;
@@ -157,7 +158,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       );
     }
     await notifier.publish('connections', connectionLabel(key));
-    if (drop) await notifier.publish('credentials', connectionLabel(key));
+    if (drop) await notify(deps, key);
     return result.connection;
   }
 
@@ -200,7 +201,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
         );
       }
       await notifier.publish('connections', connectionLabel(key));
-      await notifier.publish('credentials', connectionLabel(key));
+      await notify(deps, key);
       const { secrets, credential } = deleted;
       if (!secrets || !credential.binding) return;
       const { refresh_token, access_token, client_secret } = secrets;

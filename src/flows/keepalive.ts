@@ -77,7 +77,7 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
   function start(credential: Credential): void {
     const run = refreshOne(credential).finally(() => {
       running.delete(run);
-      // A place is free again: whoever waits behind a full host or a full process is due now.
+      // A place is free again: whoever waited behind a full process is looked for at once.
       if (running.size === settings.in_flight - 1) wake.abort();
     });
     running.add(run);
