@@ -5,10 +5,10 @@ import { ApiProblem, AUTH_MODES, type AuthMode, type Connection } from '../api/w
 import { type Config, type FormTexts, fieldsFor, issuesAt, readForm, textsOf } from '../text/config-form.ts';
 import { authModeOf } from '../text/labels.ts';
 import { Button } from '../ui/button.tsx';
-import { CONTROL, Field } from '../ui/field.tsx';
 import { Notice } from '../ui/notice.tsx';
 import { AuthModeChoice } from './auth-mode-choice.tsx';
 import { ConfigFields } from './config-fields.tsx';
+import { DescriptionField } from './description-field.tsx';
 import { FormProblem, issuesOf } from './form-problem.tsx';
 
 /** The keys whose change sends credentials elsewhere, so that the server drops the present tokens. */
@@ -70,18 +70,11 @@ export function ConfigForm({ connection, onClose }: { connection: Connection; on
         issues={issuesAt(issues, 'auth_mode')}
         onChange={form.setMode}
       />
-      <Field label="Description" optional issues={issuesAt(issues, 'description')}>
-        {(control) => (
-          <input
-            {...control}
-            type="text"
-            maxLength={1000}
-            value={form.description}
-            onChange={({ target }) => form.setDescription(target.value)}
-            className={CONTROL}
-          />
-        )}
-      </Field>
+      <DescriptionField
+        value={form.description}
+        issues={issuesAt(issues, 'description')}
+        onChange={form.setDescription}
+      />
       {form.moved && oauth?.state === 'connected' && (
         <Notice tone="warn" title="The present token will be dropped if its destination moves">
           A token is only ever sent where it was given for. After saving, connect again.

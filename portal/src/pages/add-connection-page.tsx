@@ -6,6 +6,7 @@ import { api, connectionsQuery, refetchConnection } from '../api/queries.ts';
 import { ApiProblem, type AuthMode, type FieldIssue } from '../api/wire.ts';
 import { AuthModeChoice } from '../connection/auth-mode-choice.tsx';
 import { ConfigFields } from '../connection/config-fields.tsx';
+import { DescriptionField } from '../connection/description-field.tsx';
 import { FormProblem, issuesOf } from '../connection/form-problem.tsx';
 import { type FormTexts, fieldsFor, issuesAt, readForm } from '../text/config-form.ts';
 import { proposeName } from '../text/connection-name.ts';
@@ -141,18 +142,11 @@ export function AddConnectionPage() {
           onChange={form.setMode}
         />
         <ConfigFields {...common} without={['endpoint']} />
-        <Field label="Description" optional issues={issuesAt(issues, 'description')}>
-          {(control) => (
-            <input
-              {...control}
-              type="text"
-              maxLength={1000}
-              value={form.description}
-              onChange={({ target }) => form.setDescription(target.value)}
-              className={CONTROL}
-            />
-          )}
-        </Field>
+        <DescriptionField
+          value={form.description}
+          issues={issuesAt(issues, 'description')}
+          onChange={form.setDescription}
+        />
         <FormProblem error={form.saving.error} shown={shown} />
         <div className="flex flex-wrap gap-2 border-t border-line pt-5">
           <Button type="submit" look="primary" busy={form.saving.isPending}>
