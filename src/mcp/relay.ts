@@ -10,9 +10,9 @@ import {
 } from '@modelcontextprotocol/client';
 import { StdioServerTransport } from '@modelcontextprotocol/server/stdio';
 import type { Clock, Fetch, Log } from '../core/ports.ts';
-import { EgressError } from '../core/ports.ts';
 import type { OwnerEndpoint } from './relay-link.ts';
 import { RelayLink } from './relay-link.ts';
+import { isModern, isRepeatable, judge, type Outcome, ownerChanged, type RequestId } from './relay-outcome.ts';
 
 export type RelayDeps = {
   /** Where the owner of the data directory listens now; asked again whenever the last one is gone. */
@@ -27,45 +27,15 @@ export interface Relay {
   serve(stdin: Readable, stdout: Writable): Promise<void>;
 }
 
-/** Outside the range that JSON-RPC and MCP reserve: what it means is said in its message. */
-export const OWNER_CHANGED_CODE = 1001;
+type InFlight = {
+  request: JSONRPCRequest;
+  /** The link that carries it now, and how to end that attempt; the loop in `#request` decides what follows. */
+  attempt: { link: RelayLink; end(outcome: Outcome): void } | undefined;
+};
 
-type RequestId = string | number;
-type InFlight = { request: JSONRPCRequest; abort: AbortController; link: RelayLink | undefined };
-
-const PROTOCOL_VERSION_KEY = 'io.modelcontextprotocol/protocolVersion';
 /** A start on a busy machine; clients give up on theirs after 60 seconds. */
-const FIRST_LINK_MS = 45_000;
+const PATIENCE_MS = 45_000;
 const RECOVER_MS = { first: 200, longest: 5_000 };
-
-function isModern(request: JSONRPCRequest): boolean {
-  return typeof (request.params?._meta as Record<string, unknown> | undefined)?.[PROTOCOL_VERSION_KEY] === 'string';
-}
-
-function ownerChanged(id: RequestId): JSONRPCMessage {
-  const message =
-    'The server process changed while this request was under way, so its outcome is unknown. Send it again if that is safe.';
-  return { jsonrpc: '2.0', id, error: { code: OWNER_CHANGED_CODE, message, data: { retryable: true } } };
-}
-
-/** The JSON-RPC error in the body of an HTTP error, for the request that it answers. */
-function errorInBody(error: unknown, id: RequestId): JSONRPCMessage | undefined {
-  const text = (error as { data?: { text?: unknown } }).data?.text;
-  if (typeof text !== 'string') return undefined;
-  try {
-    const body = JSON.parse(text) as { error?: { code?: unknown; message?: unknown; data?: unknown } };
-    const { code, message, data } = body.error ?? {};
-    if (typeof code !== 'number' || typeof message !== 'string') return undefined;
-    return { jsonrpc: '2.0', id, error: { code, message, ...(data === undefined ? {} : { data }) } };
-  } catch {
-    return undefined;
-  }
-}
-
-function statusOf(error: unknown): number | undefined {
-  const status = (error as { data?: { status?: unknown } }).data?.status;
-  return typeof status === 'number' ? status : undefined;
-}
 
 /** One pipe: what its client said at the beginning, what is under way, and the owner that it is linked to now. */
 class Pipe {
@@ -77,7 +47,6 @@ class Pipe {
   #initialized = false;
   #link: RelayLink | undefined;
   #linking: Promise<RelayLink | undefined> | undefined;
-  #linked = false;
   #replays = 0;
   #recovering = false;
 
@@ -95,7 +64,7 @@ class Pipe {
     await this.#stdio.start();
     await closed;
     this.#ended.abort();
-    for (const { abort } of this.#inFlight.values()) abort.abort();
+    for (const { attempt } of this.#inFlight.values()) attempt?.end('answered');
     const link = this.#link;
     if (link?.transport.sessionId) await link.transport.terminateSession().catch(() => undefined);
     await link?.close();
@@ -108,7 +77,7 @@ class Pipe {
       // The modern era cancels by closing the response stream, the legacy one by a message.
       if (flight && isModern(flight.request)) {
         this.#inFlight.delete(flight.request.id);
-        return flight.abort.abort();
+        return flight.attempt?.end('answered');
       }
     }
     if (isInitializedNotification(message)) this.#initialized = true;
@@ -117,61 +86,50 @@ class Pipe {
   }
 
   async #request(request: JSONRPCRequest): Promise<void> {
-    const flight: InFlight = { request, abort: new AbortController(), link: undefined };
+    const flight: InFlight = { request, attempt: undefined };
     this.#inFlight.set(request.id, flight);
     if (isInitializeRequest(request)) {
       this.#initialize = request;
       this.#initialized = false;
-      await this.#link?.close();
-      this.#link = undefined;
+      if (this.#link) this.#giveUp(this.#link);
     }
-    // A second round only for what provably did not reach a server that knows us.
-    for (let round = 1; round <= 2 && this.#inFlight.get(request.id) === flight; round += 1) {
-      const link = (await this.#connect()) ?? (await this.#awaitFirst());
-      if (!link) break;
-      flight.link = link;
-      try {
-        return await link.transport.send(request, {
-          requestSignal: flight.abort.signal,
-          onRequestStreamEnd: () => void this.#answer(ownerChanged(request.id)),
-        });
-      } catch (error) {
-        if (flight.abort.signal.aborted) return;
-        const told = this.#judge(error, link, request);
-        if (told) return this.#answer(told);
-      }
+    const { clock } = this.#deps;
+    const end = clock.monotonic() + PATIENCE_MS;
+    const wanted = () => this.#inFlight.get(request.id) === flight && !this.#ended.signal.aborted;
+    // Only what provably did not run, or may run twice, is sent again: the owner may be starting, or just have changed.
+    for (let pause = RECOVER_MS.first; wanted(); pause = Math.min(pause * 2, RECOVER_MS.longest)) {
+      const link = await this.#connect();
+      const outcome = link ? await this.#attempt(link, flight) : 'not_run';
+      if (outcome === 'answered') return;
+      if (typeof outcome === 'object') return this.#answer(outcome);
+      if (outcome === 'unknown' && !isRepeatable(request)) break;
+      if (clock.monotonic() + pause > end) break;
+      await clock.sleep(pause, this.#ended.signal);
     }
     await this.#answer(ownerChanged(request.id));
   }
 
-  /** The owner may still be starting, as this process is: a client's first request waits for it. */
-  async #awaitFirst(): Promise<RelayLink | undefined> {
-    const { clock } = this.#deps;
-    const end = clock.monotonic() + FIRST_LINK_MS;
-    while (!this.#linked && !this.#ended.signal.aborted && clock.monotonic() < end) {
-      await clock.sleep(RECOVER_MS.first, this.#ended.signal);
-      const link = await this.#connect();
-      if (link) return link;
-    }
-    return undefined;
-  }
-
-  /** @returns what to answer, or undefined when the request did not run and the link was given up. */
-  #judge(error: unknown, link: RelayLink, request: JSONRPCRequest): JSONRPCMessage | undefined {
-    const status = statusOf(error);
-    const refused = status === 401 || status === 403 || (status === 404 && !isModern(request));
-    const unsent = error instanceof EgressError && error.phase === 'not_sent';
-    if (refused || unsent) {
-      this.#giveUp(link, request.id);
-      return undefined;
-    }
-    if (status !== undefined) return errorInBody(error, request.id) ?? ownerChanged(request.id);
-    this.#giveUp(link, request.id);
-    return ownerChanged(request.id);
+  /** Sends a request over a link and waits until it is answered, or cannot be any more. */
+  async #attempt(link: RelayLink, flight: InFlight): Promise<Outcome> {
+    const abort = new AbortController();
+    const outcome = await new Promise<Outcome>((end) => {
+      flight.attempt = { link, end };
+      const options = { requestSignal: abort.signal, onRequestStreamEnd: () => end('unknown') };
+      link.transport.send(flight.request, options).catch((error: unknown) => end(judge(error, flight.request)));
+    });
+    flight.attempt = undefined;
+    // An error that the owner put into words says nothing against the link.
+    if (outcome === 'not_run' || outcome === 'unknown') this.#giveUp(link);
+    abort.abort();
+    return outcome;
   }
 
   async #answer(message: JSONRPCMessage): Promise<void> {
-    if (!('id' in message) || message.id === undefined || !this.#inFlight.delete(message.id)) return;
+    if (!('id' in message) || message.id === undefined) return;
+    const flight = this.#inFlight.get(message.id);
+    if (!flight) return;
+    this.#inFlight.delete(message.id);
+    flight.attempt?.end('answered');
     await this.#stdio.send(message).catch(() => undefined);
   }
 
@@ -182,15 +140,11 @@ class Pipe {
     } else void this.#stdio.send(message).catch(() => undefined);
   }
 
-  /** Ends a link; whatever else was under way on it has an unknown outcome. */
-  #giveUp(link: RelayLink, except?: RequestId): void {
+  /** Ends a link; whatever was under way on it has an unknown outcome. */
+  #giveUp(link: RelayLink): void {
     if (this.#link === link) this.#link = undefined;
     void link.close();
-    for (const [id, flight] of [...this.#inFlight]) {
-      if (flight.link !== link || id === except) continue;
-      flight.abort.abort();
-      void this.#answer(ownerChanged(id));
-    }
+    for (const { attempt } of [...this.#inFlight.values()]) if (attempt?.link === link) attempt.end('unknown');
   }
 
   /** A legacy client is told of changes without asking, so its session is opened again without a request. */
@@ -236,7 +190,6 @@ class Pipe {
       }
     }
     this.#link = link;
-    this.#linked = true;
     return link;
   }
 

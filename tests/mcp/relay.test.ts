@@ -1,6 +1,9 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { createRelay, OWNER_CHANGED_CODE } from '../../src/mcp/relay.ts';
+import { createRelay } from '../../src/mcp/relay.ts';
+import { OWNER_CHANGED_CODE } from '../../src/mcp/relay-outcome.ts';
 import { connection, fetchPort, type Gateway, openGateway, silentLog } from './gateway.ts';
 import { connectPipe } from './pipe.ts';
 import { type RawReply, startRaw } from './upstreams.ts';
@@ -16,6 +19,19 @@ async function upstreamOf(call: () => RawReply = () => ({ result: { content: [{ 
   const upstream = await startRaw(({ method }) => (method === 'tools/list' ? { result: { tools: [TOOL] } } : call()));
   cleanup.push(upstream.close);
   return upstream.url;
+}
+
+/** Takes a request up, and its process is gone before it answers. */
+async function startDying() {
+  let hits = 0;
+  const server = createServer((request) => {
+    hits += 1;
+    request.socket.destroy();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const close = () => new Promise<void>((resolve) => server.close(() => resolve()));
+  return { url: `http://127.0.0.1:${port}/mcp`, hits: () => hits, close };
 }
 
 async function ownerOf(upstream: string, name = 'up'): Promise<Gateway> {
@@ -87,7 +103,7 @@ describe.each([
       arrived();
       return { hang: true };
     });
-    const owner = await ownerOf(upstream);
+    let owner = await ownerOf(upstream);
     let there = true;
     const client = await connect(async () => (there ? { url: owner.url, headers: {} } : 'owner_gone'));
     const call = client.callTool({ name: 'up__t' });
@@ -96,6 +112,46 @@ describe.each([
     there = false;
     await owner.close();
     await outcome;
-    await expect(client.callTool({ name: 'up__t' })).rejects.toMatchObject({ code: OWNER_CHANGED_CODE });
+    // Nothing was sent, so this one waits for the next owner.
+    const next = client.listTools();
+    owner = await ownerOf(upstream, 'next');
+    cleanup.push(() => owner.close());
+    there = true;
+    expect((await next).tools.map(({ name }) => name)).toEqual(['next__t']);
+  });
+
+  it('tries the record of an owner that is gone until the next owner has written its own', async () => {
+    const upstream = await upstreamOf();
+    const gone = await ownerOf(upstream);
+    await gone.close();
+    const owner = await ownerOf(upstream);
+    cleanup.push(owner.close);
+    let asked = 0;
+    const client = await connect(async () => {
+      asked += 1;
+      return { url: asked <= 3 ? gone.url : owner.url, headers: {} };
+    });
+    expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['up__t']);
+  });
+
+  it('opens the session again when the owner dies while it is being opened', async () => {
+    const upstream = await upstreamOf();
+    const dying = await startDying();
+    cleanup.push(dying.close);
+    const owner = await ownerOf(upstream);
+    cleanup.push(owner.close);
+    const client = await connect(async () => ({ url: dying.hits() < 2 ? dying.url : owner.url, headers: {} }));
+    expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['up__t']);
+  });
+
+  it('gives up on an owner that never comes, in words that say what is unknown', async () => {
+    let now = 0;
+    const sleep = async (ms: number) => {
+      now += ms;
+    };
+    const clock = { ...systemClock, monotonic: () => now, sleep };
+    const relay = createRelay({ endpoint: async () => 'owner_gone', fetch: fetchPort, clock, log: silentLog });
+    const connecting = connectPipe((stdin, stdout) => relay.serve(stdin, stdout), mode);
+    await expect(connecting).rejects.toMatchObject({ code: OWNER_CHANGED_CODE });
   });
 });
