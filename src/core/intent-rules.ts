@@ -1,6 +1,7 @@
 import type { Credential, Intent } from './credential.ts';
 import type { AttemptView } from './ports.ts';
 import type { ProviderProfile } from './provider-profile.ts';
+import { aboutToEnd } from './refresh-policy.ts';
 import type { ProtocolSettings } from './settings.ts';
 import type { Instant } from './token-set.ts';
 
@@ -13,7 +14,7 @@ export type PresentInput = {
     listening: ReadonlySet<string>;
   };
   profile: Pick<ProviderProfile, 'rotation' | 'honours_previous'>;
-  settings: Pick<ProtocolSettings, 'lease' | 'listening_lease' | 'owner_wait'>;
+  settings: Pick<ProtocolSettings, 'lease' | 'listening_lease' | 'owner_wait' | 'access_lead'>;
   now: Instant;
 };
 
@@ -22,25 +23,23 @@ export type PresentVerdict =
   /** Not before `until`; `why` is for the log and the status. */
   | { may: false; until: Instant; why: 'leased' | 'listening' | 'awaiting_owner' | 'awaiting_access_token_end' };
 
-function accessTokenEnded(credential: Credential, now: Instant): boolean {
-  const expiry = credential.token?.expires_at ?? null;
-  return expiry !== null && expiry <= now;
-}
-
 /** Whether presenting the token again cannot hurt: the server does not rotate, or still honours the previous token. */
 function repeatIsHarmless(profile: PresentInput['profile']): boolean {
   return profile.rotation === 'none' || profile.honours_previous;
 }
 
-/** The owner resolves its own ambiguity (rule 14). */
+/**
+ * The owner resolves its own ambiguity (rule 14), not before the access token is about to end: until then the answer may
+ * still turn up, and after that callers would go without a token.
+ */
 function ownerVerdict(intent: Intent, { credential, self, profile, settings, now }: PresentInput): PresentVerdict {
   if (self.listening.has(intent.attempt_id)) {
     return { may: false, until: now + Math.max(settings.listening_lease - intent.age_ms, 1_000), why: 'listening' };
   }
-  if (repeatIsHarmless(profile) || accessTokenEnded(credential, now)) return { may: true };
-  const end = credential.token?.expires_at ?? null;
   // Without a disclosed expiry nothing is gained by waiting beyond the lease.
-  return end === null ? { may: true } : { may: false, until: end, why: 'awaiting_access_token_end' };
+  const end = credential.token && aboutToEnd(credential.token, settings);
+  if (repeatIsHarmless(profile) || end === null || end <= now) return { may: true };
+  return { may: false, until: end, why: 'awaiting_access_token_end' };
 }
 
 /** Another replica needs proof that the owner no longer holds a successor (rule 15 a, c, d). */

@@ -29,6 +29,14 @@ function moment(from: Instant, end: Instant, lead: number, jitter: number): Inst
   return Math.floor(end - capped - Math.min(capped, lifetime / 2) * 0.1 * jitter);
 }
 
+/** When the access token is about to end: its end less its lead. null: it names no end. */
+export function aboutToEnd(
+  { received_at, expires_at }: Pick<TokenFacts, 'received_at' | 'expires_at'>,
+  { access_lead }: Pick<ProtocolSettings, 'access_lead'>,
+): Instant | null {
+  return expires_at === null ? null : moment(received_at, expires_at, access_lead, 0);
+}
+
 /**
  * When this token is to be refreshed next, and why: the earliest of the access token's expiry, the disclosed refresh
  * deadline and the configured max lifetime, each less its lead.

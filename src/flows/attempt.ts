@@ -35,7 +35,8 @@ const WHY = {
   leased: 'another attempt is under way',
   listening: 'the answer to the last attempt is still awaited',
   awaiting_owner: 'another replica may hold the answer to the last attempt',
-  awaiting_access_token_end: 'the outcome of the last attempt is unknown, so it is repeated when the access token ends',
+  awaiting_access_token_end:
+    'the outcome of the last attempt is unknown, so it is repeated when the access token is about to end',
 } as const;
 
 type Ready = {

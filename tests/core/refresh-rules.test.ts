@@ -276,9 +276,19 @@ describe('whether the token may be presented', () => {
     ['without an intent', input({}), may],
     ['rule 7: our own of a former boot, within the lease', input({ intent: intent(89_999) }), not(1, 'leased')],
     [
-      'rule 7: the lease over, the access token alive',
+      'rule 14: the lease over, the access token alive: not before it is about to end',
       input({ intent: intent(90_000) }),
-      not(HOUR, 'awaiting_access_token_end'),
+      not(HOUR - settings.access_lead, 'awaiting_access_token_end'),
+    ],
+    [
+      'rule 14: the access token is about to end',
+      input({ intent: intent(90_000), now: NOW + HOUR - settings.access_lead }),
+      may,
+    ],
+    [
+      'rule 14: the lead of a token of two minutes is one minute',
+      input({ intent: intent(90_000), expires_at: NOW + 2 * MINUTE }),
+      not(MINUTE, 'awaiting_access_token_end'),
     ],
     [
       'rule 7: of this very boot, no longer listening: the short lease',
