@@ -14,11 +14,12 @@ import type {
   Toolkit,
 } from './core/ports.ts';
 import { createAccessTokens } from './flows/access-token.ts';
-import type { AuthorizeFlow } from './flows/api.ts';
+import type { AuthorizeFlow, DisconnectFlow } from './flows/api.ts';
 import { createAuthorize } from './flows/authorize.ts';
 import { createCatalog } from './flows/catalog.ts';
 import type { Catalog } from './flows/catalog-api.ts';
 import { type ConnectionsRoom, createConnections } from './flows/connections.ts';
+import { createDisconnect } from './flows/disconnect.ts';
 import { createReplyKeeper } from './flows/escrow.ts';
 import { createKeepalive, type Keepalive } from './flows/keepalive.ts';
 import { createRefreshDoor, type RefreshDoor } from './flows/refresh.ts';
@@ -47,6 +48,7 @@ export type FlowsInput = {
 
 export type Flows = {
   connections: ConnectionsRoom;
+  disconnect: DisconnectFlow;
   authorize: AuthorizeFlow;
   refresh: RefreshDoor;
   catalog: Catalog;
@@ -63,7 +65,8 @@ const STOP_GRACE_MS = 5_000;
 export function createFlows(input: FlowsInput): Flows {
   const { config, stores, escrow, notifier, locker, clock, random, log, self } = input;
   const settings = config.protocol;
-  const revoker = createRevoker({ ...input, consents: stores.consents, events: stores.events });
+  const { revocations, consents, events } = stores;
+  const revoker = createRevoker({ ...input, credentials: stores.credentials, revocations, consents, events });
   const settle = {
     credentials: stores.credentials,
     notifier,
@@ -99,10 +102,11 @@ export function createFlows(input: FlowsInput): Flows {
       ...input,
       connections,
       credentials,
-      events: stores.events,
+      events,
       revoker,
       testUpstream: (connection, signal) => catalog.test(connection, signal),
     }),
+    disconnect: createDisconnect({ ...input, connections, credentials, revoker }),
     authorize: createAuthorize({ ...input, ...settle, ...stores, keeper, listening }),
     refresh: door,
     catalog,
@@ -111,10 +115,11 @@ export function createFlows(input: FlowsInput): Flows {
     async start() {
       keepalive.start();
       retention.start();
+      revoker.start();
       await catalog.start();
     },
     async stop() {
-      const stopped = Promise.all([keepalive.stop(), door.stop(), retention.stop(), catalog.close()]);
+      const stopped = Promise.all([keepalive.stop(), door.stop(), retention.stop(), revoker.stop(), catalog.close()]);
       await Promise.race([stopped, clock.sleep(settings.token_deadline + STOP_GRACE_MS)]);
       await keeper.abandon();
     },

@@ -9,6 +9,7 @@ import {
   connectionSchema,
   consentInputSchema,
   consentStartedSchema,
+  disconnectResultSchema,
   oauthHealthSchema,
   oauthStatusSchema,
   reacquireResultSchema,
@@ -148,6 +149,16 @@ export const ENDPOINTS = {
     params: connectionParamsSchema,
     responses: { 200: json('The token is good.', reacquireResultSchema) },
     problems: ['not_found', 'needs_person', 'token_endpoint_failed'],
+  },
+  disconnectOAuth: {
+    method: 'POST',
+    path: `${connectionPath}/disconnect`,
+    role: 'admin',
+    summary:
+      'Drop the token and end every consent that was begun, then revoke the token at the authorization server (RFC 7009).',
+    params: connectionParamsSchema,
+    responses: { 200: json('Disconnected here; `upstream` says what became of it there.', disconnectResultSchema) },
+    problems: ['not_found', 'conflict'],
   },
   getOAuthHealth: {
     method: 'GET',

@@ -4,6 +4,7 @@ import {
   type AuthEvent,
   authEventDetailSchema,
   DECIDERS,
+  DISCONNECT_OUTCOMES,
   REVOCATION_REASONS,
 } from '../core/auth-event.ts';
 import { CONNECTION_KIND, connectionNameSchema } from '../core/connection.ts';
@@ -12,7 +13,13 @@ import { CREDENTIAL_STATES } from '../core/credential.ts';
 import { ERROR_TABLE, type ErrorCode, type FieldIssue } from '../core/errors.ts';
 
 export type { AuthEventDetail, AuthEventType, Decider, ErrorClass, RevocationReason } from '../core/auth-event.ts';
-export { AUTH_EVENT_TYPES, DECIDERS, ERROR_CLASSES, REVOCATION_REASONS } from '../core/auth-event.ts';
+export {
+  AUTH_EVENT_TYPES,
+  DECIDERS,
+  DISCONNECT_OUTCOMES,
+  ERROR_CLASSES,
+  REVOCATION_REASONS,
+} from '../core/auth-event.ts';
 export type { AuthMode, ConnectionKey } from '../core/connection.ts';
 export { AUTH_MODES, CONNECTION_KIND, CONNECTION_NAME, connectionLabel } from '../core/connection.ts';
 export type { Health } from '../core/connection-status.ts';
@@ -165,6 +172,17 @@ export const reacquireResultSchema = z.object({
 });
 export type ReacquireResult = z.infer<typeof reacquireResultSchema>;
 
+export const disconnectResultSchema = z.object({
+  upstream: z
+    .enum(DISCONNECT_OUTCOMES)
+    .describe(
+      '`pending`: not confirmed yet, tried again in the background. `unsupported`: the server offers no revocation. `unreadable`: the stored token cannot be decrypted. `failed`: the server does not revoke such tokens. `nothing`: there was no token.',
+    ),
+  message: z.string().describe('What became of the token, and what is left to do.'),
+  status: oauthStatusSchema,
+});
+export type DisconnectResult = z.infer<typeof disconnectResultSchema>;
+
 export const toolkitTestSchema = z.object({
   ok: z.boolean(),
   message: z.string(),
@@ -233,6 +251,7 @@ export const WIRE_SCHEMAS = {
   ConnectionList: connectionListSchema,
   ConsentInput: consentInputSchema,
   ConsentStarted: consentStartedSchema,
+  DisconnectResult: disconnectResultSchema,
   FieldIssue: fieldIssueSchema,
   OAuthHealth: oauthHealthSchema,
   OAuthStatus: oauthStatusSchema,

@@ -14,6 +14,7 @@ export const AUTH_EVENT_TYPES = [
   'token_deleted_revoked',
   'token_deleted_admin',
   'token_revoked_upstream',
+  'token_revocation_failed',
 ] as const;
 
 export type AuthEventType = (typeof AUTH_EVENT_TYPES)[number];
@@ -29,6 +30,7 @@ export const REVOCATION_REASONS = [
   'rotation_outcome_lost',
   'disconnected',
   'destination_changed',
+  'grant_changed',
   'connection_deleted',
 ] as const;
 export type RevocationReason = (typeof REVOCATION_REASONS)[number];
@@ -49,6 +51,16 @@ export const ERROR_CLASSES = [
   'structured',
 ] as const;
 export type ErrorClass = (typeof ERROR_CLASSES)[number];
+
+/** @see https://www.rfc-editor.org/rfc/rfc7009#section-2.1 */
+export const TOKEN_TYPE_HINTS = ['refresh_token', 'access_token'] as const;
+export type TokenTypeHint = (typeof TOKEN_TYPE_HINTS)[number];
+
+/** `unsupported`: the server names no revocation endpoint. `unreadable`: the token cannot be decrypted, so not be sent. */
+export const UPSTREAM_REVOCATIONS = ['requested', 'unsupported', 'unreadable'] as const;
+export type UpstreamRevocation = (typeof UPSTREAM_REVOCATIONS)[number];
+
+export const DISCONNECT_OUTCOMES = ['revoked', 'pending', 'unsupported', 'unreadable', 'failed', 'nothing'] as const;
 
 const timestamp = z.iso.datetime().nullable();
 
@@ -78,6 +90,10 @@ export const authEventDetailSchema = z.strictObject({
   before_refresh_token_fingerprint: z.string().nullable().optional(),
   step: z.string().optional(),
   retry_at: timestamp.optional(),
+  /** RFC 7009: which of the two tokens was to be revoked. */
+  token_type_hint: z.enum(TOKEN_TYPE_HINTS).optional(),
+  /** What becomes of the deleted token at the authorization server. */
+  upstream_revocation: z.enum(UPSTREAM_REVOCATIONS).optional(),
 });
 export type AuthEventDetail = z.infer<typeof authEventDetailSchema>;
 

@@ -82,6 +82,7 @@ const REVOKED_SENTENCE: Record<RevocationReason, (host: string) => string> = {
   no_refresh_token: (host) => `The access token ended and ${host} never gave a refresh token, so it cannot be renewed.`,
   disconnected: () => 'An operator disconnected this connection.',
   destination_changed: () => 'The token was dropped because an operator changed where it would be sent.',
+  grant_changed: () => 'The token was dropped because an operator changed how it is obtained (oauth2_grant).',
   connection_deleted: () => 'An operator deleted this connection.',
 };
 

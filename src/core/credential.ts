@@ -1,5 +1,5 @@
 import type { Decider, ErrorClass, NewAuthEvent, RevocationReason } from './auth-event.ts';
-import type { ConnectionKey, TokenEndpointAuthMethod } from './connection.ts';
+import type { ConnectionConfig, ConnectionKey, TokenEndpointAuthMethod } from './connection.ts';
 import type { Secret } from './redact.ts';
 import type { Instant, TokenFacts, TokenSet } from './token-set.ts';
 
@@ -102,6 +102,17 @@ export type Fence =
 
 export type Schedule = { at: Instant; reason: RefreshReason } | null;
 
+/**
+ * To end at the authorization server (RFC 7009) the tokens that the row holds when they are dropped: in the same
+ * transaction they move from the row to the list of what is to be revoked.
+ */
+export type RevocationOrder = {
+  id: string;
+  actor: string;
+  /** The configuration that the tokens were used under; null: no longer valid. */
+  config: ConnectionConfig | null;
+};
+
 /** What becomes of the token. Each but `kept` draws a new generation and clears the intent. */
 export type TokenChange =
   | {
@@ -133,7 +144,11 @@ export type TokenChange =
       schedule: Schedule;
     }
   | { type: 'revoked'; revocation: Omit<Revocation, 'from_generation'> }
-  | { type: 'disconnected'; revocation: Omit<Revocation, 'from_generation'> };
+  /**
+   * By a person. Every consent that was begun before ends with it (rule 3). What was never connected stays so, but no
+   * consent begun before can land any more.
+   */
+  | { type: 'disconnected'; revocation: Omit<Revocation, 'from_generation'>; revoke?: RevocationOrder };
 
 export type Settlement = {
   key: ConnectionKey;

@@ -1,3 +1,4 @@
+import type { ErrorClass, TokenTypeHint } from './auth-event.ts';
 import type { ConnectionConfig, ConnectionKey } from './connection.ts';
 import type { ClientBinding } from './credential.ts';
 import type { Secret } from './redact.ts';
@@ -78,6 +79,21 @@ export type ServerMetadata = {
   source: string;
 };
 
+/** What came of asking for the revocation of one token. */
+export type RevocationReply =
+  /** Confirmed; a token that the server does not know counts (RFC 7009 §2.2). */
+  | { type: 'revoked' }
+  /** The server has no endpoint for it, or says that it does not revoke such tokens (RFC 7009 §2.2.1). */
+  | { type: 'unsupported'; idp_error_code: string | null; http_status: number | null }
+  /** Worth trying again: perhaps not processed, or refused for what an operator may correct. */
+  | {
+      type: 'failed';
+      error_class: ErrorClass;
+      idp_error_code: string | null;
+      http_status: number | null;
+      retry_after: number | null;
+    };
+
 /** We as a client of authorization servers. Each method sends; judging is `core/token-response`. */
 export interface AuthorizationServer {
   /** PKCE S256 (RFC 7636 §4.2). */
@@ -98,9 +114,9 @@ export interface AuthorizationServer {
     client: TokenRequestClient,
     request: { refresh_token: Secret; listen_ms: number; origin_of_trust: string },
   ): Promise<TokenReply>;
-  /** RFC 7009. True when the server confirmed. */
+  /** RFC 7009. Never rejects. */
   revoke(
     client: TokenRequestClient,
-    request: { token: Secret; token_type_hint: 'refresh_token' | 'access_token'; origin_of_trust: string },
-  ): Promise<boolean>;
+    request: { token: Secret; token_type_hint: TokenTypeHint; origin_of_trust: string },
+  ): Promise<RevocationReply>;
 }

@@ -1,6 +1,13 @@
-import type { AuthEvent, AuthEventType, NewAuthEvent } from './auth-event.ts';
+import type { AuthEvent, AuthEventType, NewAuthEvent, TokenTypeHint } from './auth-event.ts';
 import type { ConnectionConfig, ConnectionKey, TokenEndpointAuthMethod } from './connection.ts';
-import type { ClientBinding, Credential, CredentialSecrets, Settlement, SettleResult } from './credential.ts';
+import type {
+  ClientBinding,
+  Credential,
+  CredentialSecrets,
+  RevocationOrder,
+  Settlement,
+  SettleResult,
+} from './credential.ts';
 import type { FieldIssue } from './errors.ts';
 import type { Secret } from './redact.ts';
 import type { Instant } from './token-set.ts';
@@ -49,11 +56,15 @@ export interface ConnectionStore {
   list(): Promise<Connection[]>;
   read(key: ConnectionKey): Promise<Connection | undefined>;
   save(input: SaveConnection): Promise<SaveResult>;
-  /** Reads the token, deletes it with its row and writes the events, in one transaction; not when the incarnation is gone. */
+  /**
+   * Reads the token, deletes it with its row, writes the events and lists the token for its revocation, in one
+   * transaction; not when the incarnation is gone.
+   */
   delete(
     key: ConnectionKey,
     incarnation: string,
     eventsFor: (credential: Credential) => NewAuthEvent[],
+    revoke?: RevocationOrder,
   ): Promise<DeleteResult>;
 }
 
@@ -108,6 +119,40 @@ export interface CredentialStore {
   settle(settlement: Settlement): Promise<SettleResult>;
   /** Postpones without a change of state (e.g. somebody else's attempt is on the wire). */
   postpone(key: ConnectionKey, incarnation: string, generation: bigint, until: Instant): Promise<void>;
+}
+
+/** Tokens that are dropped here and are to be ended at the authorization server, too (RFC 7009). */
+export type PendingRevocation = {
+  id: string;
+  key: ConnectionKey;
+  actor: string;
+  binding: ClientBinding;
+  origin_of_trust: string;
+  client_secret: Secret | null;
+  refresh_token: Secret | null;
+  access_token: Secret | null;
+  created_at: Instant;
+  /** Attempts so far. */
+  attempts: number;
+};
+
+export interface RevocationStore {
+  /** Due at once. A second one of the same id changes nothing. */
+  enqueue(revocation: Omit<PendingRevocation, 'created_at' | 'attempts'>): Promise<void>;
+  /**
+   * Takes what is due, soonest first, and counts the attempt: until `lease_until` nobody else takes it, whatever becomes
+   * of this process. `unreadable`: written with a key that we do not hold.
+   */
+  claimDue(query: {
+    now: Instant;
+    lease_until: Instant;
+    limit: number;
+    id?: string;
+  }): Promise<(PendingRevocation | { unreadable: true; id: string; key: ConnectionKey; created_at: Instant })[]>;
+  /** Nothing more is to be done about one of its tokens, or about `all`: they are erased, and the history says why. */
+  finish(id: string, token: TokenTypeHint | 'all', key: ConnectionKey, events: NewAuthEvent[]): Promise<void>;
+  postpone(id: string, until: Instant): Promise<void>;
+  nextDueAt(): Promise<Instant | null>;
 }
 
 export type EventQuery = {
@@ -175,7 +220,8 @@ export type RegisteredClient = {
 export interface RegistrationStore {
   read(key: ConnectionKey, issuer: string, redirect_uri: string): Promise<RegisteredClient | undefined>;
   save(key: ConnectionKey, client: RegisteredClient): Promise<void>;
-  forget(key: ConnectionKey, issuer: string): Promise<void>;
+  /** `client_id`: only if it is still this client that is remembered. */
+  forget(key: ConnectionKey, issuer: string, client_id?: string): Promise<void>;
 }
 
 export interface ReplicaStore {
@@ -222,6 +268,7 @@ export type Stores = {
   events: AuthEventStore;
   consents: ConsentStore;
   registrations: RegistrationStore;
+  revocations: RevocationStore;
   replicas: ReplicaStore;
   catalog: CatalogStore;
   access: AccessStore;

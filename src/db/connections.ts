@@ -1,15 +1,16 @@
 import type { Kysely } from 'kysely';
 import type { NewAuthEvent } from '../core/auth-event.ts';
 import type { ConfigSchemas, ConnectionKey } from '../core/connection.ts';
-import type { Credential } from '../core/credential.ts';
+import type { Credential, RevocationOrder } from '../core/credential.ts';
 import type { ConnectionStore, DeleteResult, SaveConnection, SaveResult } from '../core/ports.ts';
 import { insertEvents } from './auth-events.ts';
 import { draw, toTimestamp } from './column-values.ts';
 import { configColumns, lockKeyOf, toConnection } from './connection-rows.ts';
 import { openSecrets, selectCredentials, toCredential } from './credential-rows.ts';
+import { moveToRevocations } from './revocations.ts';
 import type { Database } from './schema.ts';
-import type { SettlementTools } from './settlement.ts';
 import { settleWithin } from './settlement.ts';
+import type { SettlementTools } from './settlement-tools.ts';
 
 export type ConnectionStoreInput = SettlementTools & { db: Kysely<Database>; schemas: ConfigSchemas };
 
@@ -105,6 +106,7 @@ async function deleteConnection(
   key: ConnectionKey,
   incarnation: string,
   eventsFor: (credential: Credential) => NewAuthEvent[],
+  revoke: RevocationOrder | undefined,
 ): Promise<DeleteResult> {
   // The connection before its credential, as a save locks them.
   const connection = await db
@@ -121,6 +123,7 @@ async function deleteConnection(
     .where('name', '=', key.name)
     .forUpdate()
     .executeTakeFirstOrThrow();
+  if (revoke) await moveToRevocations(db, tools, row, revoke);
   await db.deleteFrom('connections').where('kind', '=', key.kind).where('name', '=', key.name).execute();
   const credential = toCredential(row);
   await insertEvents(db, tools, key, eventsFor(credential));
@@ -166,7 +169,9 @@ export function createConnectionStore(tools: ConnectionStoreInput): ConnectionSt
       }
     },
 
-    delete: (key, incarnation, eventsFor) =>
-      db.transaction().execute((transaction) => deleteConnection(transaction, tools, key, incarnation, eventsFor)),
+    delete: (key, incarnation, eventsFor, revoke) =>
+      db
+        .transaction()
+        .execute((transaction) => deleteConnection(transaction, tools, key, incarnation, eventsFor, revoke)),
   };
 }

@@ -7,8 +7,8 @@ import { openColumn, openSecrets, selectCredentials, toCredential } from './cred
 import type { DueClaimer } from './due-credentials.ts';
 import { claimDueCredentials, readable } from './due-credentials.ts';
 import type { Database } from './schema.ts';
-import type { SettlementTools } from './settlement.ts';
 import { settleWithin } from './settlement.ts';
+import type { SettlementTools } from './settlement-tools.ts';
 
 export type CredentialStoreInput = SettlementTools & {
   db: Kysely<Database>;

@@ -45,12 +45,13 @@ export function createRegistrationStore({ db, box }: { db: Kysely<Database>; box
         .execute();
     },
 
-    async forget(key, issuer) {
+    async forget(key, issuer, client_id) {
       await db
         .deleteFrom('oauth_clients')
         .where('kind', '=', key.kind)
         .where('name', '=', key.name)
         .where('issuer', '=', issuer)
+        .$if(client_id !== undefined, (query) => query.where('client_id', '=', client_id ?? ''))
         .execute();
     },
   };

@@ -117,6 +117,21 @@ export type OauthClientTable = {
   client_secret_expires_at: Date | null;
 };
 
+export type TokenRevocationTable = {
+  id: string;
+  kind: string;
+  name: string;
+  actor: string;
+  binding: Json<ClientBinding>;
+  origin_of_trust: string;
+  refresh_token: Bytes | null;
+  access_token: Bytes | null;
+  client_secret: Bytes | null;
+  attempts: Generated<number>;
+  created_at: Date;
+  next_at: Date;
+};
+
 export type ReplicaTable = {
   replica_id: string;
   boot_id: bigint;
@@ -146,6 +161,7 @@ export type Database = {
   connection_auth_events: AuthEventTable;
   oauth_states: OauthStateTable;
   oauth_clients: OauthClientTable;
+  token_revocations: TokenRevocationTable;
   replicas: ReplicaTable;
   tool_catalog: ToolCatalogTable;
   tool_names: ToolNameTable;

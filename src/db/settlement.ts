@@ -1,17 +1,16 @@
 import type { Kysely, UpdateObject } from 'kysely';
 import type { Credential, Fence, Settlement, SettleResult, TokenChange } from '../core/credential.ts';
 import { idpHostOf } from '../core/credential.ts';
-import type { Clock, Random } from '../core/ports.ts';
 import type { Secret } from '../core/redact.ts';
 import type { TokenSet } from '../core/token-set.ts';
 import { insertEvents } from './auth-events.ts';
 import { draw, json, toTimestamp } from './column-values.ts';
 import type { BoxedColumn, CredentialRow } from './credential-rows.ts';
 import { selectCredentials, toCredential } from './credential-rows.ts';
+import { moveToRevocations } from './revocations.ts';
 import type { Database } from './schema.ts';
 import type { SecretBox } from './secret-box.ts';
-
-export type SettlementTools = { clock: Clock; random: Random; box: SecretBox };
+import type { SettlementTools } from './settlement-tools.ts';
 
 type Columns = UpdateObject<Database, 'connection_credentials'>;
 
@@ -108,8 +107,13 @@ async function changedColumns(
     case 'revoked':
       return revokedColumns(row, change);
     case 'disconnected': {
-      // Rule 3: no consent that was given before this may land after it.
+      // Rule 3: no consent that was begun before this may land after it. Those that nobody has finished yet go first,
+      // so that none can draw a greater number.
+      const { kind, name } = row;
+      await transaction.deleteFrom('oauth_states').where('kind', '=', kind).where('name', '=', name).execute();
       const consent_seq = fence.by === 'consent' ? fence.consent_seq : await draw(transaction, 'consent_seq');
+      if (row.state === 'never_connected') return { ...SETTLED, consent_seq };
+      if (change.revoke) await moveToRevocations(transaction, tools, row, change.revoke);
       return { ...revokedColumns(row, change), consent_seq, client_secret: null };
     }
   }

@@ -11,6 +11,7 @@ import { guardStore } from './driver-errors.ts';
 import type { DueClaimer } from './due-credentials.ts';
 import { createRegistrationStore } from './registrations.ts';
 import { createReplicaStore } from './replicas.ts';
+import { createRevocationStore } from './revocations.ts';
 import type { Database } from './schema.ts';
 import type { SecretBox } from './secret-box.ts';
 
@@ -33,6 +34,7 @@ export function createStores(input: StoresInput): Stores {
     events: guardStore(createAuthEventStore(db, input)),
     consents: guardStore(createConsentStore(input)),
     registrations: guardStore(createRegistrationStore(input)),
+    revocations: guardStore(createRevocationStore(input)),
     replicas: guardStore(createReplicaStore(db)),
     catalog: guardStore(createCatalogStore(db)),
     access: guardStore(createAccessStore(db)),

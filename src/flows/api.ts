@@ -1,4 +1,4 @@
-import type { AuthEvent } from '../core/auth-event.ts';
+import type { AuthEvent, DISCONNECT_OUTCOMES } from '../core/auth-event.ts';
 import type { ConnectionKey } from '../core/connection.ts';
 import type { OAuthStatus } from '../core/connection-status.ts';
 import type { RefreshFailure, RefreshReason, Revocation } from '../core/credential.ts';
@@ -37,6 +37,21 @@ export interface ConnectionsFlow {
   delete(key: ConnectionKey, actor: string): Promise<void>;
   test(key: ConnectionKey, signal: AbortSignal): Promise<ToolkitTest>;
   history(query: EventQuery): Promise<AuthEvent[]>;
+}
+
+export type DisconnectResult = {
+  /**
+   * What became of the token at the authorization server. `pending`: not confirmed yet, tried again in the background.
+   * `unsupported`: it offers no revocation. `unreadable`: the stored token could not be decrypted, so not be sent.
+   * `failed`: it refuses to revoke such tokens. `nothing`: there was no token.
+   */
+  upstream: (typeof DISCONNECT_OUTCOMES)[number];
+  idp_host: string | null;
+};
+
+export interface DisconnectFlow {
+  /** @throws AppError not_found, invalid_request (auth_mode is not oauth), conflict */
+  disconnect(key: ConnectionKey, actor: string): Promise<DisconnectResult>;
 }
 
 export type ConsentStarted = {

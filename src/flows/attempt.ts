@@ -1,18 +1,11 @@
-import { originOfTrust } from '../core/authorization-request.ts';
 import type { ConnectionConfig } from '../core/connection.ts';
 import { isTokenIssue } from '../core/connection-status.ts';
 import type { Credential, CredentialSecrets } from '../core/credential.ts';
 import { mayPresent } from '../core/intent-rules.ts';
-import type {
-  AttemptView,
-  AuthorizationServer,
-  ConnectionStore,
-  CredentialStore,
-  EscrowEntry,
-  TokenRequestClient,
-} from '../core/ports.ts';
+import type { AttemptView, AuthorizationServer, ConnectionStore, CredentialStore, EscrowEntry } from '../core/ports.ts';
 import { providerProfile } from '../core/provider-profile.ts';
-import { Secret } from '../core/redact.ts';
+import type { Secret } from '../core/redact.ts';
+import { tokenRequestClient, trustOf } from '../core/token-client.ts';
 import type { TokenReply } from '../core/token-response.ts';
 import type { TokenFacts } from '../core/token-set.ts';
 import type { RefreshRequest, RefreshResult } from './api.ts';
@@ -46,18 +39,6 @@ type Ready = {
   /** null: no longer valid, so that nothing but what was bound at the consent is used. */
   config: ConnectionConfig | null;
 };
-
-/** The client as bound at the consent; a secret that an operator corrected since then heals it without a new one. */
-export function tokenRequestClient(
-  binding: Ready['credential']['binding'],
-  config: ConnectionConfig | null,
-  stored: Secret | null,
-): TokenRequestClient {
-  if (config?.oauth2_client_id !== binding.client_id) return { binding, client_secret: stored };
-  const client_secret = config.oauth2_client_secret ? new Secret(config.oauth2_client_secret) : stored;
-  const method = config.oauth2_token_endpoint_auth_method ?? binding.token_endpoint_auth_method;
-  return { binding: { ...binding, token_endpoint_auth_method: method }, client_secret };
-}
 
 /** A token this young, or in the first quarter of a shorter life, was hardly revoked; whoever refuses it refuses the next one, too. */
 const FRESH_MS = 30_000;
@@ -178,7 +159,7 @@ async function present(deps: AttemptDeps, ready: Ready, request: RefreshRequest,
   const { clock, settings, keeper } = deps;
   const { credential, refreshToken, config, secrets } = ready;
   const client = tokenRequestClient(credential.binding, config, secrets.client_secret);
-  const origin_of_trust = config ? originOfTrust(config) : client.binding.token_endpoint;
+  const origin_of_trust = trustOf(client.binding, config);
   const sent_at = clock.now();
   const entryOf = (reply: TokenReply): EscrowEntry => ({
     attempt_id: id,

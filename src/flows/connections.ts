@@ -1,6 +1,5 @@
 import { isDeepStrictEqual as isDeepEqual } from 'node:util';
-import type { RevocationReason } from '../core/auth-event.ts';
-import { originOfTrust } from '../core/authorization-request.ts';
+import type { NewAuthEvent, RevocationReason } from '../core/auth-event.ts';
 import {
   type ConfigSchemas,
   type ConnectionConfig,
@@ -11,7 +10,7 @@ import {
 } from '../core/connection.ts';
 import { movedDestinations, redactConfig, resolveRedacted, splitSecrets } from '../core/connection-secrets.ts';
 import { isoOrNull, oauthStatus } from '../core/connection-status.ts';
-import type { Credential, Settlement } from '../core/credential.ts';
+import type { Credential, RevocationOrder, Settlement } from '../core/credential.ts';
 import { idpHostOf } from '../core/credential.ts';
 import { AppError, type FieldIssue, isAppError } from '../core/errors.ts';
 import type {
@@ -23,10 +22,12 @@ import type {
   CredentialStore,
   Log,
   Notifier,
+  Random,
   ToolkitTest,
 } from '../core/ports.ts';
 import { ACTOR } from '../core/principal.ts';
 import type { ConnectionsFlow, ConnectionView } from './api.ts';
+import { upstreamRevocation, usableConfig } from './disconnect.ts';
 import type { Revoker } from './revocation.ts';
 import { notify } from './settle.ts';
 
@@ -35,9 +36,10 @@ export type ConnectionsDeps = {
   connections: ConnectionStore;
   credentials: Pick<CredentialStore, 'list' | 'read' | 'readForAttempt'>;
   events: AuthEventStore;
-  revoker: Revoker;
+  revoker: Pick<Revoker, 'attempt'>;
   notifier: Notifier;
   clock: Clock;
+  random: Random;
   log: Log;
   /** Opens what the connection leads to, for a test. */
   testUpstream(connection: Connection, signal: AbortSignal): Promise<ToolkitTest>;
@@ -52,13 +54,31 @@ function invalid(key: ConnectionKey, issues: readonly FieldIssue[]): AppError {
 }
 
 /** Drops tokens that would be sent to a destination they were not given for. In the transaction of the save. */
-function dropTokens(credential: Credential, reason: RevocationReason, actor: string, now: number): Settlement {
+function dropTokens(
+  stored: Connection,
+  credential: Credential,
+  reason: RevocationReason,
+  order: RevocationOrder,
+  now: number,
+): Settlement {
   const idp_host = idpHostOf(credential.binding);
+  const upstream_revocation = upstreamRevocation(credential, stored);
   return {
     key: credential.key,
     fence: { by: 'generation', incarnation: credential.incarnation, generation: credential.generation },
-    change: { type: 'disconnected', revocation: { occurred_at: now, reason, idp_host, decided_by: 'person' } },
-    events: [{ event_type: 'token_deleted_admin', actor, idp_host, detail: { reason, decided_by: 'person' } }],
+    change: {
+      type: 'disconnected',
+      revocation: { occurred_at: now, reason, idp_host, decided_by: 'person' },
+      revoke: order,
+    },
+    events: [
+      {
+        event_type: 'token_deleted_admin',
+        actor: order.actor,
+        idp_host,
+        detail: { reason, decided_by: 'person', upstream_revocation },
+      },
+    ],
   };
 }
 
@@ -101,6 +121,19 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     };
   }
 
+  const orderOf = (connection: Connection, actor: string): RevocationOrder => ({
+    id: deps.random.uuid(),
+    actor,
+    config: usableConfig(connection),
+  });
+
+  /** The token is dropped and listed; what its server says now or later is no matter of this request. */
+  async function revokeNow(key: ConnectionKey, { id }: RevocationOrder): Promise<void> {
+    await deps.revoker.attempt(id).catch((error: unknown) => {
+      deps.log.warn('a token could not be revoked yet; it is tried again', { connection: connectionLabel(key), error });
+    });
+  }
+
   async function found(key: ConnectionKey): Promise<Connection> {
     const connection = await connections.read(key);
     if (connection) return connection;
@@ -140,6 +173,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     const config = checked(key, input.config, stored);
     const credential = stored?.config.auth_mode === 'oauth' ? await credentials.read(key) : undefined;
     const drop = stored && credential?.state === 'connected' && mustDrop(stored.config, config, credential);
+    const order = stored && orderOf(stored, actor);
     const result = await connections.save({
       key,
       description: input.description ?? stored?.description ?? '',
@@ -149,7 +183,9 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       expected_revision: stored?.revision ?? null,
       // A consent that was asked for under the old destination must not land in the new one (lesson 45).
       drop_consents: stored !== undefined && movedDestinations(stored.config, config).size > 0,
-      ...(drop ? { settlement: dropTokens(credential, 'destination_changed', actor, clock.now()) } : {}),
+      ...(drop && order
+        ? { settlement: dropTokens(stored, credential, 'destination_changed', order, clock.now()) }
+        : {}),
     });
     if (!result.saved) {
       throw new AppError(
@@ -158,7 +194,10 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       );
     }
     await notifier.publish('connections', connectionLabel(key));
-    if (drop) await notify(deps, key);
+    if (drop && order) {
+      await notify(deps, key);
+      await revokeNow(key, order);
+    }
     return result.connection;
   }
 
@@ -189,11 +228,14 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     async delete(key, actor) {
       const connection = await found(key);
       editable(connection);
-      const deleted = await connections.delete(key, connection.incarnation, ({ state, binding }) => {
-        if (state !== 'connected') return [];
-        const detail = { reason: 'connection_deleted', decided_by: 'person' } as const;
-        return [{ event_type: 'token_deleted_admin', actor, idp_host: idpHostOf(binding), detail }];
-      });
+      const order = orderOf(connection, actor);
+      const eventsFor = (credential: Credential): NewAuthEvent[] => {
+        if (credential.state !== 'connected') return [];
+        const upstream_revocation = upstreamRevocation(credential, connection);
+        const detail = { reason: 'connection_deleted', decided_by: 'person', upstream_revocation } as const;
+        return [{ event_type: 'token_deleted_admin', actor, idp_host: idpHostOf(credential.binding), detail }];
+      };
+      const deleted = await connections.delete(key, connection.incarnation, eventsFor, order);
       if (!deleted.deleted) {
         throw new AppError(
           'conflict',
@@ -202,15 +244,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       }
       await notifier.publish('connections', connectionLabel(key));
       await notify(deps, key);
-      const { secrets, credential } = deleted;
-      if (!secrets || !credential.binding) return;
-      const { refresh_token, access_token, client_secret } = secrets;
-      await deps.revoker.revoke(
-        key,
-        { binding: credential.binding, client_secret },
-        { refresh_token, access_token },
-        { actor, origin_of_trust: originOfTrust(connection.config) },
-      );
+      await revokeNow(key, order);
     },
 
     async test(key, signal) {

@@ -5,7 +5,7 @@ import type { AuthEventList, OAuthStatus, SystemInfo } from '../contract/schemas
 import { type ConnectionKey, connectionLabel } from '../core/connection.ts';
 import { AppError } from '../core/errors.ts';
 import type { EventQuery } from '../core/ports.ts';
-import type { RefreshResult } from '../flows/api.ts';
+import type { DisconnectResult, RefreshResult } from '../flows/api.ts';
 import type { Caller } from './bearer.ts';
 import type { Consent } from './callback.ts';
 import type { HttpDeps } from './deps.ts';
@@ -78,6 +78,18 @@ function refreshProblem(key: ConnectionKey, result: RefreshResult, status: OAuth
   }
 }
 
+function disconnectSentence(key: ConnectionKey, upstream: DisconnectResult['upstream'], host: string): string {
+  const there: Record<typeof upstream, string> = {
+    revoked: `${host} has confirmed that it revoked the token.`,
+    pending: `${host} has not confirmed the revocation yet; it is tried again in the background, and the history says what came of it.`,
+    unsupported: `${host} offers no revocation endpoint, so the token lives there until it ends: remove the grant in your account there if that matters.`,
+    unreadable: `The stored token could not be decrypted, so it could not be revoked at ${host}: remove the grant in your account there.`,
+    failed: `${host} did not revoke the token; the history says why. Remove the grant in your account there if that matters.`,
+    nothing: 'It had no token; a sign-in that was begun can no longer be finished.',
+  };
+  return `${connectionLabel(key)} is disconnected. ${there[upstream]}`;
+}
+
 export function createAdminHandlers(deps: AdminDeps): AdminHandlers {
   const { flows, consent, sessions, clock } = deps;
   const { connections } = flows;
@@ -140,6 +152,13 @@ export function createAdminHandlers(deps: AdminDeps): AdminHandlers {
       const problem = refreshProblem(params, result, status, clock.now());
       if (problem) throw problem;
       return ok({ outcome: result.type === 'refreshed' ? 'refreshed' : 'current', status });
+    },
+
+    async disconnectOAuth({ params, caller }) {
+      await statusOf(params);
+      const { upstream, idp_host } = await flows.disconnect.disconnect(params, caller.principal.actor);
+      const message = disconnectSentence(params, upstream, idp_host ?? 'the identity provider');
+      return ok({ upstream, message, status: await statusOf(params) });
     },
 
     async getOAuthHealth() {

@@ -1,7 +1,7 @@
 import type { ENGINES } from '../contract/schemas.ts';
 import type { AccessStore, Clock, Log, Random } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
-import type { AuthorizeFlow, ConnectionsFlow, RefreshFlow } from '../flows/api.ts';
+import type { AuthorizeFlow, ConnectionsFlow, DisconnectFlow, RefreshFlow } from '../flows/api.ts';
 import type { ApiKeys } from './api-keys.ts';
 
 /** What is mounted beside the admin API: the MCP face. It is reached with an API key alone, never with a cookie. */
@@ -13,7 +13,12 @@ export type Mount = {
 export type Readiness = { ok: boolean; checks: Record<string, 'ok' | 'failing'> };
 
 export type HttpDeps = {
-  flows: { connections: ConnectionsFlow; authorize: AuthorizeFlow; refresh: RefreshFlow };
+  flows: {
+    connections: ConnectionsFlow;
+    disconnect: DisconnectFlow;
+    authorize: AuthorizeFlow;
+    refresh: RefreshFlow;
+  };
   access: AccessStore;
   apiKeys: ApiKeys;
   mounts: readonly Mount[];

@@ -1,4 +1,6 @@
-import type { Clock, Fetch, TokenRequestClient } from '../core/ports.ts';
+import type { ErrorClass } from '../core/auth-event.ts';
+import { safeErrorCode } from '../core/auth-event.ts';
+import type { Clock, Fetch, RevocationReply, TokenRequestClient } from '../core/ports.ts';
 import { EgressError } from '../core/ports.ts';
 import { Secret } from '../core/redact.ts';
 import type { TokenReply } from '../core/token-response.ts';
@@ -102,17 +104,49 @@ export async function tokenRequest(
 
 const REVOCATION_TIMEOUT_MS = 10_000;
 
-/**
- * @returns true when the server confirmed; a server without revocation, or one that failed, gives false.
- * @see https://www.rfc-editor.org/rfc/rfc7009#section-2
- */
+type RevocationFailure = Extract<RevocationReply, { type: 'failed' }>;
+
+function failed(error_class: ErrorClass, more: Partial<RevocationFailure> = {}): RevocationFailure {
+  return { type: 'failed', error_class, idp_error_code: null, http_status: null, retry_after: null, ...more };
+}
+
+/** The body matters only for its error code; what is too large or no JSON has none. */
+async function errorCodeOf(response: Response): Promise<string | null> {
+  const body = await readLimited(response);
+  if (body.type === 'too_large') return null;
+  try {
+    const fields: unknown = JSON.parse(body.text);
+    const error = typeof fields === 'object' && fields !== null && 'error' in fields ? fields.error : null;
+    return typeof error === 'string' && error !== '' ? safeErrorCode(error) : null;
+  } catch {
+    return null;
+  }
+}
+
+async function readRevocation(response: Response, now: number): Promise<RevocationReply> {
+  const { status } = response;
+  if (status >= 200 && status < 300) {
+    await response.body?.cancel();
+    return { type: 'revoked' };
+  }
+  const idp_error_code = await errorCodeOf(response);
+  if (idp_error_code === 'unsupported_token_type') {
+    return { type: 'unsupported', idp_error_code, http_status: status };
+  }
+  const told = idp_error_code === null ? 'unreadable' : 'structured';
+  const error_class = status === 429 ? 'rate_limited' : status >= 500 ? 'server_error' : told;
+  const retry_after = retryAfterSeconds(response.headers.get('retry-after'), now);
+  return failed(error_class, { idp_error_code, http_status: status, retry_after });
+}
+
+/** @see https://www.rfc-editor.org/rfc/rfc7009#section-2 */
 export async function revocationRequest(
   tools: Tools,
   client: TokenRequestClient,
   request: { token: Secret; token_type_hint: string; origin_of_trust: string },
-): Promise<boolean> {
+): Promise<RevocationReply> {
   const url = client.binding.revocation_endpoint;
-  if (url === null) return false;
+  if (url === null) return { type: 'unsupported', idp_error_code: null, http_status: null };
   try {
     const response = await postForm(tools, client, {
       url,
@@ -120,9 +154,9 @@ export async function revocationRequest(
       listen_ms: REVOCATION_TIMEOUT_MS,
       origin_of_trust: request.origin_of_trust,
     });
-    await response.body?.cancel();
-    return response.status >= 200 && response.status < 300;
-  } catch {
-    return false;
+    return await readRevocation(response, tools.clock.now());
+  } catch (error) {
+    const reply = broken(error);
+    return failed(reply.type === 'answer' ? 'unreadable' : reply.error_class);
   }
 }

@@ -1,6 +1,7 @@
-import { consentSuite, eventSuite, otherStoreSuite } from '../suites/small-store-suite.ts';
+import { consentSuite, eventSuite, otherStoreSuite, revocationSuite } from '../suites/small-store-suite.ts';
 import { describeOnEveryStore } from '../support/database.ts';
 
 describeOnEveryStore('the consent store', consentSuite);
 describeOnEveryStore('the history', eventSuite);
 describeOnEveryStore('the other stores', otherStoreSuite);
+describeOnEveryStore('the list of tokens to be revoked', revocationSuite);

@@ -89,9 +89,12 @@ describeFlow('connections in the hands of an operator', (world) => {
         event_type: 'token_deleted_admin',
         actor: ADA,
         idp_host: 'idp.example',
-        detail: { reason: 'destination_changed', decided_by: 'person' },
+        detail: { reason: 'destination_changed', decided_by: 'person', upstream_revocation: 'requested' },
       },
+      { event_type: 'token_revoked_upstream', detail: { token_type_hint: 'refresh_token' } },
+      { event_type: 'token_revoked_upstream', detail: { token_type_hint: 'access_token' } },
     ]);
+    expect(world().server.revoked).toEqual(['refresh-f0t0', 'access-f0t0']);
     expect(world().notifier.published).toEqual(['connections mcp/acme', 'credentials mcp/acme']);
   });
 
@@ -103,9 +106,10 @@ describeFlow('connections in the hands of an operator', (world) => {
     expect(await world().eventTypes()).toEqual([]);
     await put(KEY, { config: { ...OAUTH, auth_mode: 'none' } }, ADA);
     expect(await world().accessToken()).toBeUndefined();
-    expect(await world().eventTypes()).toEqual(['token_deleted_admin']);
+    const told = ['token_deleted_admin', 'token_revoked_upstream', 'token_revoked_upstream'];
+    expect(await world().eventTypes()).toEqual(told);
     await put(KEY, { config: { ...OAUTH, endpoint: 'https://elsewhere.example/' } }, ADA);
-    expect(await world().eventTypes()).toEqual(['token_deleted_admin']);
+    expect(await world().eventTypes()).toEqual(told);
   });
 
   it('are not overwritten by somebody who read an older state', async () => {
@@ -135,10 +139,11 @@ describeFlow('connections in the hands of an operator', (world) => {
     await world().connected();
     await rooms.delete(KEY, ADA);
     await expect(rooms.get(KEY)).rejects.toMatchObject({ code: 'not_found' });
-    expect(world().server.revoked).toEqual(['refresh-f0t0']);
+    expect(world().server.revoked).toEqual(['refresh-f0t0', 'access-f0t0']);
     expect(await world().events()).toMatchObject([
       { event_type: 'token_deleted_admin', actor: ADA, detail: { reason: 'connection_deleted', decided_by: 'person' } },
       { event_type: 'token_revoked_upstream', actor: ADA, idp_host: 'idp.example' },
+      { event_type: 'token_revoked_upstream', actor: ADA, detail: { token_type_hint: 'access_token' } },
     ]);
     expect(world().notifier.published).toEqual(['connections mcp/acme', 'credentials mcp/acme']);
     await expect(rooms.delete(KEY, ADA)).rejects.toMatchObject({ code: 'not_found' });
@@ -199,7 +204,11 @@ describeFlow('connections in the hands of an operator', (world) => {
     await rooms.put(KEY, { config: { ...OAUTH, auth_mode: 'none' } }, ADA);
     await rooms.delete(KEY, ADA);
     const history = await rooms.history({ key: KEY, limit: 10 });
-    expect(history.map(({ event_type }) => event_type)).toEqual(['token_deleted_admin']);
+    expect(history.map(({ event_type }) => event_type)).toEqual([
+      'token_revoked_upstream',
+      'token_revoked_upstream',
+      'token_deleted_admin',
+    ]);
   });
 });
 

@@ -10,6 +10,7 @@ import type { OpenDatabase } from '../../src/db/open.ts';
 import { createAccessTokens } from '../../src/flows/access-token.ts';
 import { createAuthorize } from '../../src/flows/authorize.ts';
 import { createConnections } from '../../src/flows/connections.ts';
+import { createDisconnect } from '../../src/flows/disconnect.ts';
 import { createReplyKeeper } from '../../src/flows/escrow.ts';
 import { createKeepalive } from '../../src/flows/keepalive.ts';
 import { createRefreshDoor } from '../../src/flows/refresh.ts';
@@ -79,7 +80,7 @@ export async function createWorld(opened: OpenDatabase) {
     const settings = { ...DEFAULT_PROTOCOL_SETTINGS, ...options.settings };
     const credentials = { ...stores.credentials, ...options.credentials };
     const connections = { ...stores.connections, ...options.connections };
-    const { events, consents, registrations, replicas } = stores;
+    const { events, consents, registrations, revocations, replicas } = stores;
     let killed = false;
     /** A killed process never wakes. */
     const time = options.clock ?? clock;
@@ -96,6 +97,7 @@ export async function createWorld(opened: OpenDatabase) {
       events,
       consents,
       registrations,
+      revocations,
       replicas,
       notifier: options.notifier ?? notifier,
       fingerprint: testFingerprint,
@@ -121,6 +123,8 @@ export async function createWorld(opened: OpenDatabase) {
       listening,
       door,
       revoker,
+      disconnect: (key = KEY, actor = 'ada@example.com') =>
+        createDisconnect({ ...shared, revoker }).disconnect(key, actor),
       keepalive: createKeepalive({ ...shared, door, keeper }),
       accessToken: createAccessTokens({ ...shared, refresh: door }),
       authorize: createAuthorize({ ...shared, keeper, listening }),

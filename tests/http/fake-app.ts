@@ -153,6 +153,12 @@ export function fakeApp(changes: Partial<HttpDeps> = {}) {
   const random = countingRandom();
   const deps: HttpDeps = {
     flows: {
+      disconnect: {
+        async disconnect(key, actor) {
+          note('disconnect', { key, actor });
+          return { upstream: 'revoked', idp_host: 'idp.example' };
+        },
+      },
       connections: {
         async list() {
           note('list', null);

@@ -55,9 +55,9 @@ describe('client authentication (lesson 15)', () => {
       origin_of_trust,
     });
     await server.refresh(as, { refresh_token: new Secret('+r/='), listen_ms: 30_000, origin_of_trust });
-    expect(await server.revoke(as, { token: new Secret('t'), token_type_hint: 'refresh_token', origin_of_trust })).toBe(
-      true,
-    );
+    expect(
+      await server.revoke(as, { token: new Secret('t'), token_type_hint: 'refresh_token', origin_of_trust }),
+    ).toEqual({ type: 'revoked' });
     expect(idp.received.map(TASTES[method])).toEqual([
       [ID, SECRET],
       [ID, SECRET],

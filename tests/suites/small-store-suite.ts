@@ -7,7 +7,10 @@ import type { OpenDatabase } from '../../src/db/open.ts';
 import type { Fixture } from './store-fixture.ts';
 import {
   at,
+  binding,
   connect,
+  connectedChange,
+  consent,
   create,
   createConnected,
   disconnectedChange,
@@ -191,6 +194,119 @@ export function eventSuite(opened: () => OpenDatabase): void {
   });
 }
 
+export function revocationSuite(opened: () => OpenDatabase): void {
+  let fixture: Fixture;
+  let stores: Fixture['stores'];
+  beforeEach(() => {
+    fixture = storesOf(opened());
+    stores = fixture.stores;
+  });
+  const endpoint = { ...binding, revocation_endpoint: 'https://idp.example/revoke' };
+  const order = { id: 'order', actor: 'ada', config: null };
+  const claim = (at: number, more = {}) =>
+    stores.revocations.claimDue({ now: at, lease_until: at + MINUTE, limit: 10, ...more });
+  const revealed = ([one]: Awaited<ReturnType<typeof claim>>) =>
+    one && 'refresh_token' in one
+      ? [one.refresh_token?.reveal(), one.access_token?.reveal(), one.client_secret?.reveal(), one.attempts]
+      : undefined;
+
+  it('lists what a Disconnect or a Delete drops, in the same transaction', async () => {
+    const connected = await createConnected(stores, KEY, { binding: endpoint });
+    const revoke = { ...disconnectedChange, revoke: order } as const;
+    expect((await settle(stores, at({ ...connected, generation: 0n }), revoke)).applied).toBe(false);
+    expect(await stores.revocations.nextDueAt()).toBeNull();
+    await settle(stores, at(connected), revoke);
+    expect(await stores.revocations.nextDueAt()).toBe(NOON);
+    const claimed = await claim(NOON);
+    expect(revealed(claimed)).toEqual(['refresh-f0t0', 'access-f0t0', 'client-secret', 1]);
+    expect(claimed[0]).toMatchObject({
+      id: 'order',
+      key: KEY,
+      actor: 'ada',
+      created_at: NOON,
+      binding: endpoint,
+      origin_of_trust: endpoint.token_endpoint,
+    });
+    await connect(stores, 'g0t0', KEY, { binding: endpoint });
+    await stores.connections.delete(KEY, connected.incarnation, () => [], { ...order, id: 'deleted' });
+    expect(revealed(await claim(NOON, { id: 'deleted' }))?.slice(0, 2)).toEqual(['refresh-g0t0', 'access-g0t0']);
+  });
+
+  it('lists nothing without a token, or without an endpoint to revoke it at', async () => {
+    const connected = await createConnected(stores);
+    await settle(stores, at(connected), { ...disconnectedChange, revoke: order } as const);
+    await stores.connections.delete(KEY, connected.incarnation, () => [], order);
+    expect(await stores.revocations.nextDueAt()).toBeNull();
+  });
+
+  const enqueue = (id = 'late', access = 'access') =>
+    stores.revocations.enqueue({
+      id,
+      key: KEY,
+      actor: 'ada',
+      binding: endpoint,
+      origin_of_trust: 'https://idp.example',
+      client_secret: null,
+      refresh_token: new Secret('refresh'),
+      access_token: new Secret(access),
+    });
+
+  it('lists a token once, however often it is told', async () => {
+    await enqueue();
+    await enqueue('late', 'other');
+    expect(revealed(await claim(NOON))).toEqual(['refresh', 'access', undefined, 1]);
+  });
+
+  it('is claimed by one at a time, and again when the lease is over', async () => {
+    await enqueue();
+    const claims = await Promise.all([claim(NOON), claim(NOON)]);
+    expect(claims.flat()).toHaveLength(1);
+    expect(await claim(NOON + MINUTE - 1)).toHaveLength(0);
+    expect(revealed(await claim(NOON + MINUTE))?.[3]).toBe(2);
+    await stores.revocations.postpone('late', NOON + 5 * MINUTE);
+    expect(await stores.revocations.nextDueAt()).toBe(NOON + 5 * MINUTE);
+    expect(await claim(NOON + 4 * MINUTE)).toHaveLength(0);
+  });
+
+  it('erases each token as it is done, tells it once, and forgets the rest', async () => {
+    await enqueue();
+    for (const _twice of [1, 2]) {
+      await stores.revocations.finish('late', 'refresh_token', KEY, [event('token_revoked_upstream')]);
+    }
+    expect(revealed(await claim(NOON))).toEqual([undefined, 'access', undefined, 1]);
+    await stores.revocations.finish('late', 'access_token', KEY, [event('token_revocation_failed')]);
+    await stores.revocations.finish('late', 'all', KEY, [event('token_revocation_failed')]);
+    expect(await stores.revocations.nextDueAt()).toBeNull();
+    const told = await stores.events.list({ limit: 10 });
+    expect(told.map(({ event_type }) => event_type)).toEqual(['token_revocation_failed', 'token_revoked_upstream']);
+  });
+
+  it('is told apart when it was written with a key that we do not hold', async () => {
+    await enqueue();
+    const { revocations } = storesOf(opened(), testBox(2)).stores;
+    const query = { now: NOON, lease_until: NOON + MINUTE, limit: 1 };
+    expect(await revocations.claimDue(query)).toEqual([{ unreadable: true, id: 'late', key: KEY, created_at: NOON }]);
+  });
+
+  it('ends, with a Disconnect, every consent that was begun (rule 3)', async () => {
+    const connected = await createConnected(stores);
+    await stores.consents.create('begun', pendingConsent(connected.incarnation));
+    await settle(stores, at(connected), disconnectedChange);
+    expect(await stores.consents.consume('begun')).toBeUndefined();
+  });
+
+  it('leaves what was never connected as it is, but for its consents', async () => {
+    const { incarnation } = await create(stores);
+    const seq = await stores.consents.drawConsentSeq();
+    const before = await stores.credentials.read(KEY);
+    if (!before) throw new Error('it was created');
+    await settle(stores, at(before), disconnectedChange);
+    expect(await stores.credentials.read(KEY)).toMatchObject({ state: 'never_connected', revocation: null });
+    const late = await settle(stores, consent(incarnation, seq), connectedChange(seq));
+    expect(late.applied).toBe(false);
+  });
+}
+
 export function otherStoreSuite(opened: () => OpenDatabase): void {
   let stores: Fixture['stores'];
   beforeEach(() => {
@@ -218,7 +334,9 @@ export function otherStoreSuite(opened: () => OpenDatabase): void {
       client_id: 'again',
       client_secret: null,
     });
-    await stores.registrations.forget(KEY, client.issuer);
+    await stores.registrations.forget(KEY, client.issuer, 'another');
+    expect(await stores.registrations.read(KEY, client.issuer, client.redirect_uri)).toBeDefined();
+    await stores.registrations.forget(KEY, client.issuer, 'again');
     expect(await stores.registrations.read(KEY, client.issuer, client.redirect_uri)).toBeUndefined();
   });
 

@@ -161,7 +161,7 @@ export const revokedChange: Extract<TokenChange, { type: 'revoked' }> = {
   revocation: { occurred_at: NOON, reason: 'invalid_grant', idp_host: 'idp.example', decided_by: 'idp' },
 };
 
-export const disconnectedChange: TokenChange = {
+export const disconnectedChange: Extract<TokenChange, { type: 'disconnected' }> = {
   type: 'disconnected',
   revocation: { occurred_at: NOON, reason: 'disconnected', idp_host: 'idp.example', decided_by: 'person' },
 };

@@ -6,6 +6,7 @@ import type { TokenFacts } from '../../src/core/token-set.ts';
 import type { BoxedColumn } from '../../src/db/credential-rows.ts';
 import type { SecretBox } from '../../src/db/secret-box.ts';
 import { shown } from './memory-credential-rows.ts';
+import { moveToRevocations } from './memory-revocations.ts';
 import { type CredentialRow, contextOf, instant, type MemoryTools, writeEvents } from './memory-tables.ts';
 
 /** Protocol rules 11, 13, 18 and 19. */
@@ -152,8 +153,16 @@ function changed(tools: MemoryTools, row: CredentialRow, { change, fence }: Sett
     case 'revoked':
       return revoked(row, change);
     case 'disconnected': {
+      const { consents } = tools.memory.tables;
+      const label = connectionLabel(row.credential.key);
+      for (const [state, { consent }] of [...consents]) {
+        if (connectionLabel(consent.key) === label) consents.delete(state);
+      }
+      const never = row.credential.state === 'never_connected';
+      if (!never && change.revoke) moveToRevocations(tools, row, change.revoke);
       const next = revoked(row, change);
       const consent_seq = fence.by === 'consent' ? fence.consent_seq : tools.memory.draw();
+      if (never) return { ...row, credential: { ...row.credential, failure: null, consent_seq } };
       return { ...next, client_secret: null, credential: { ...next.credential, consent_seq } };
     }
   }

@@ -18,6 +18,7 @@ import { Secret } from '../../src/core/redact.ts';
 import { toConnection } from '../../src/db/connection-rows.ts';
 import { newCredentialRow, secretsOf, shown } from './memory-credential-rows.ts';
 import { createMemoryCredentials } from './memory-credentials.ts';
+import { createMemoryRevocations, moveToRevocations } from './memory-revocations.ts';
 import { settleWithin } from './memory-settlement.ts';
 import {
   byLabel,
@@ -119,13 +120,14 @@ function createConnections(tools: MemoryTools): ConnectionStore {
       }
     },
 
-    delete: async (key, incarnation, eventsFor) =>
+    delete: async (key, incarnation, eventsFor, revoke) =>
       memory.transaction(() => {
         const { connections, credentials, consents, clients, catalog, names } = memory.tables;
         const label = connectionLabel(key);
         const row = credentials.get(label);
         if (connections.get(label)?.incarnation !== incarnation || !row) return { deleted: false };
         const credential = shown(tools, row);
+        if (revoke) moveToRevocations(tools, row, revoke);
         for (const table of [connections, credentials, catalog]) table.delete(label);
         removeWhere(consents, ({ consent }) => isOf(key, consent.key));
         removeWhere(clients, (client) => isOf(key, client.key));
@@ -264,8 +266,12 @@ function createRegistrations({ memory, box }: MemoryTools): RegistrationStore {
       });
     },
 
-    async forget(key, issuer) {
-      removeWhere(memory.tables.clients, (row) => isOf(key, row.key) && row.client.issuer === issuer);
+    async forget(key, issuer, client_id) {
+      removeWhere(
+        memory.tables.clients,
+        ({ key: of, client }) =>
+          isOf(key, of) && client.issuer === issuer && (client_id ?? client.client_id) === client.client_id,
+      );
     },
   };
 }
@@ -364,6 +370,7 @@ export function createMemoryStores(tools: MemoryTools): Stores {
     events: createEvents(tools),
     consents: createConsents(tools),
     registrations: createRegistrations(tools),
+    revocations: createMemoryRevocations(tools),
     replicas: createReplicas(tools),
     catalog: createCatalog(tools),
     access: createAccess(tools),

@@ -11,6 +11,7 @@ import type {
   CatalogEntry,
   Clock,
   PendingConsent,
+  PendingRevocation,
   PublishedName,
   Random,
   RegisteredClient,
@@ -45,6 +46,15 @@ export type ClientRow = {
   client_secret: Uint8Array | null;
 };
 
+/** Its secrets are boxed under the names of its fields. */
+export type RevocationRow = {
+  revocation: Omit<PendingRevocation, 'refresh_token' | 'access_token' | 'client_secret'>;
+  refresh_token: Uint8Array | null;
+  access_token: Uint8Array | null;
+  client_secret: Uint8Array | null;
+  next_at: number;
+};
+
 export type EventRow = { event: AuthEvent; sequence: bigint; occurred_at: number };
 export type ReplicaRow = { boot_id: bigint; last_seen: number; drained_boot: bigint | null };
 export type AccessRow = { actor: string; expires_at: number };
@@ -55,6 +65,7 @@ const emptyTables = () => ({
   credentials: new Map<string, CredentialRow>(),
   consents: new Map<string, ConsentRow>(),
   clients: new Map<string, ClientRow>(),
+  revocations: new Map<string, RevocationRow>(),
   events: new Map<bigint, EventRow>(),
   replicas: new Map<string, ReplicaRow>(),
   catalog: new Map<string, CatalogEntry>(),

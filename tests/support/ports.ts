@@ -10,6 +10,7 @@ import type {
   NotifyChannel,
   Random,
   RegisteredClient,
+  RevocationReply,
   ServerMetadata,
   TokenRequestClient,
 } from '../../src/core/ports.ts';
@@ -229,7 +230,9 @@ export function scriptedServer(metadata: Partial<ServerMetadata> = {}) {
       ...metadata,
     } as ServerMetadata,
     discoverFails: undefined as Error | undefined,
-    revokeAnswers: true as boolean | Error,
+    revokeAnswers: { type: 'revoked' } as RevocationReply | Error,
+    /** The next answers to a revocation, before `revokeAnswers`. */
+    revokeNext: [] as (() => Promise<RevocationReply>)[],
     onRefresh: (...scripts: Script[]) => void refreshScripts.push(...scripts),
     onExchange: (...scripts: Script[]) => void exchangeScripts.push(...scripts),
     /** The server ends the grant, as when its user withdraws it. */
@@ -269,6 +272,8 @@ export function scriptedServer(metadata: Partial<ServerMetadata> = {}) {
     },
     async revoke(_client: TokenRequestClient, request: { token: Secret }) {
       server.revoked.push(request.token.reveal());
+      const next = server.revokeNext.shift();
+      if (next) return next();
       if (server.revokeAnswers instanceof Error) throw server.revokeAnswers;
       return server.revokeAnswers;
     },

@@ -31,6 +31,7 @@ const ICONS: Record<AuthEventType, LucideIcon> = {
   token_deleted_revoked: Trash2,
   token_deleted_admin: Trash2,
   token_revoked_upstream: Unplug,
+  token_revocation_failed: TriangleAlert,
 };
 
 export function HistoryRow({ event }: { event: AuthEvent }) {

@@ -31,6 +31,16 @@ const DECIDED_BY: Record<Decider, string> = {
 };
 const decidedBy = (detail: Detail): Part => detail.decided_by && DECIDED_BY[detail.decided_by];
 
+const tokenSort = (detail: Detail): Part => detail.token_type_hint?.replaceAll('_', ' ');
+
+/** Why a token that is dropped here may live on at its provider. */
+const NOT_REVOKED: Record<string, string> = {
+  retried: 'not confirmed yet',
+  given_up: 'given up after 30 days',
+  unsupported: 'the identity provider does not revoke it',
+  connected_again: 'left alone: revoking it could end the newer grant of this connection',
+};
+
 const HINTS: Record<AuthEventType, (event: AuthEvent) => string | null> = {
   connect_started: ({ idp_host }) => hint(idp_host && `consent asked for at ${idp_host}`),
   connect_completed: ({ detail }) =>
@@ -61,8 +71,22 @@ const HINTS: Record<AuthEventType, (event: AuthEvent) => string | null> = {
   rotation_recovered: ({ detail }) =>
     hint('stored from the data directory', detail.after_expires_at && `until ${absoluteTime(detail.after_expires_at)}`),
   token_deleted_revoked: ({ detail }) => hint(wordsOf(REVOCATION_WORDS, detail.reason), decidedBy(detail)),
-  token_deleted_admin: ({ detail }) => hint(wordsOf(REVOCATION_WORDS, detail.reason)),
-  token_revoked_upstream: ({ idp_host, detail }) => hint(idp_host && `at ${idp_host}`, httpStatus(detail)),
+  token_deleted_admin: ({ detail }) =>
+    hint(
+      wordsOf(REVOCATION_WORDS, detail.reason),
+      detail.upstream_revocation === 'unsupported' && 'the identity provider offers no revocation',
+      detail.upstream_revocation === 'unreadable' && 'not revoked there: the stored token could not be decrypted',
+    ),
+  token_revoked_upstream: ({ idp_host, detail }) => hint(tokenSort(detail), idp_host && `at ${idp_host}`),
+  token_revocation_failed: ({ idp_host, detail }) =>
+    hint(
+      tokenSort(detail),
+      wordsOf(NOT_REVOKED, detail.reason),
+      errorWords(detail),
+      httpStatus(detail),
+      idp_host && `at ${idp_host}`,
+      retry(detail),
+    ),
 };
 
 /** The one thing worth knowing about this event beyond its label. */

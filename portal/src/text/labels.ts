@@ -43,6 +43,7 @@ export const EVENT_LABELS: Record<AuthEventType, Labelled> = {
   token_deleted_revoked: { label: 'Token deleted', tone: 'bad' },
   token_deleted_admin: { label: 'Token deleted by an operator', tone: 'neutral' },
   token_revoked_upstream: { label: 'Token revoked at the identity provider', tone: 'neutral' },
+  token_revocation_failed: { label: 'Token not revoked at the identity provider', tone: 'warn' },
 };
 
 export const ERROR_CLASS_WORDS: Record<ErrorClass, string> = {
@@ -82,6 +83,7 @@ export const REVOCATION_WORDS: Record<RevocationReason, string> = {
   rotation_outcome_lost: 'the answer to an earlier refresh was lost',
   disconnected: 'the connection was disconnected',
   destination_changed: 'the address it belonged to was changed',
+  grant_changed: 'the way in which it is obtained was changed',
   connection_deleted: 'the connection was deleted',
 };
 

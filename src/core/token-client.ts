@@ -1,0 +1,50 @@
+import { originOfTrust } from './authorization-request.ts';
+import type { ConnectionConfig } from './connection.ts';
+import type { ClientBinding } from './credential.ts';
+import type { TokenRequestClient } from './oauth-ports.ts';
+import { Secret } from './redact.ts';
+
+const originOf = (url: string) => new URL(url).origin;
+
+/** A typed URL may correct one of the consent, as long as it stays at the very server that the secrets are bound to. */
+function corrected(typed: string | undefined, bound: string): string {
+  return typed !== undefined && originOf(typed) === originOf(bound) ? typed : bound;
+}
+
+/**
+ * The client as bound at the consent, to present its tokens with. What an operator corrected since then heals it without
+ * a new consent: the path of the token endpoint, and the secret and method of the same client.
+ * @param config null where it cannot be used: then nothing but what was bound counts.
+ */
+export function tokenRequestClient(
+  binding: ClientBinding,
+  config: ConnectionConfig | null,
+  stored: Secret | null,
+): TokenRequestClient {
+  const token_endpoint = corrected(config?.oauth2_token_url, binding.token_endpoint);
+  const bound = { ...binding, token_endpoint };
+  if (config?.oauth2_client_id !== binding.client_id) return { binding: bound, client_secret: stored };
+  const client_secret = config.oauth2_client_secret ? new Secret(config.oauth2_client_secret) : stored;
+  const method = config.oauth2_token_endpoint_auth_method ?? binding.token_endpoint_auth_method;
+  return { binding: { ...bound, token_endpoint_auth_method: method }, client_secret };
+}
+
+/** The typed URL by which the server of a binding may be reached in a private network. */
+export function trustOf(binding: ClientBinding, config: ConnectionConfig | null): string {
+  return config ? originOfTrust(config) : binding.token_endpoint;
+}
+
+/**
+ * The same for RFC 7009, whose endpoint may be typed after the consent: a secret is typed with it, because it is one of
+ * the destinations that secrets are bound to.
+ */
+export function revocationClient(
+  binding: ClientBinding,
+  config: ConnectionConfig | null,
+  stored: Secret | null,
+): TokenRequestClient {
+  const client = tokenRequestClient(binding, config, stored);
+  const typed = config?.oauth2_revocation_url;
+  const revocation_endpoint = typed ?? binding.revocation_endpoint;
+  return { ...client, binding: { ...client.binding, revocation_endpoint } };
+}
