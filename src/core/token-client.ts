@@ -35,8 +35,8 @@ export function trustOf(binding: ClientBinding, config: ConnectionConfig | null)
 }
 
 /**
- * The same for RFC 7009, whose endpoint may be typed after the consent: a secret is typed with it, because it is one of
- * the destinations that secrets are bound to.
+ * The same for RFC 7009. A typed endpoint counts where it is on a server that the consent was given to; on any other
+ * one it waits for a new consent, because tokens and the client's secret would travel to a host that nobody gave them to.
  */
 export function revocationClient(
   binding: ClientBinding,
@@ -44,7 +44,9 @@ export function revocationClient(
   stored: Secret | null,
 ): TokenRequestClient {
   const client = tokenRequestClient(binding, config, stored);
+  const bound = [binding.revocation_endpoint, binding.token_endpoint, binding.issuer].flatMap((url) => url ?? []);
   const typed = config?.oauth2_revocation_url;
-  const revocation_endpoint = typed ?? binding.revocation_endpoint;
+  const known = typed !== undefined && bound.some((url) => originOf(url) === originOf(typed));
+  const revocation_endpoint = known ? typed : binding.revocation_endpoint;
   return { ...client, binding: { ...client.binding, revocation_endpoint } };
 }

@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { mcpConfigSchema } from '../../src/core/connection.ts';
+import type { ClientBinding } from '../../src/core/credential.ts';
+import { Secret } from '../../src/core/redact.ts';
+import { revocationClient, tokenRequestClient } from '../../src/core/token-client.ts';
+
+const binding: ClientBinding = {
+  issuer: 'https://issuer.example',
+  authorization_endpoint: 'https://issuer.example/authorize',
+  token_endpoint: 'https://tokens.example/token',
+  revocation_endpoint: null,
+  client_id: 'ours',
+  token_endpoint_auth_method: 'client_secret_basic',
+  resource: null,
+  scope: null,
+  client_source: 'config',
+};
+const stored = new Secret('as-bound');
+
+const configured = (fields: Record<string, unknown>) =>
+  mcpConfigSchema.parse({ endpoint: 'https://mcp.example/mcp', auth_mode: 'oauth', ...fields });
+
+describe('the client of a token request', () => {
+  it('takes a corrected path of the token endpoint, but not another server', () => {
+    const at = (oauth2_token_url: string) =>
+      tokenRequestClient(binding, configured({ oauth2_token_url }), stored).binding.token_endpoint;
+    expect(at('https://tokens.example/v2/token')).toBe('https://tokens.example/v2/token');
+    expect(at('https://elsewhere.example/token')).toBe('https://tokens.example/token');
+  });
+
+  it('takes a corrected secret for the very client that the tokens belong to', () => {
+    const secretOf = (oauth2_client_id: string) =>
+      tokenRequestClient(binding, configured({ oauth2_client_id, oauth2_client_secret: 'typed' }), stored);
+    expect(secretOf('ours').client_secret?.equals(new Secret('typed'))).toBe(true);
+    expect(secretOf('another').client_secret?.equals(stored)).toBe(true);
+    expect(secretOf('another').binding.client_id).toBe('ours');
+  });
+});
+
+describe('the client of a revocation', () => {
+  const endpointFor = (fields: Record<string, unknown>, bound: Partial<ClientBinding> = {}) =>
+    revocationClient({ ...binding, ...bound }, configured(fields), stored).binding.revocation_endpoint;
+
+  it('uses what was found at the consent when nothing is typed', () => {
+    const revocation_endpoint = 'https://issuer.example/revoke';
+    expect(endpointFor({}, { revocation_endpoint })).toBe(revocation_endpoint);
+    expect(revocationClient({ ...binding, revocation_endpoint }, null, stored).binding.revocation_endpoint).toBe(
+      revocation_endpoint,
+    );
+  });
+
+  it.each(['https://tokens.example/revoke', 'https://issuer.example/revoke'])(
+    'takes an endpoint typed after the consent at a server of the consent: %s',
+    (oauth2_revocation_url) => {
+      expect(endpointFor({ oauth2_revocation_url })).toBe(oauth2_revocation_url);
+    },
+  );
+
+  it('never carries tokens and secrets to a host that was typed after the consent', () => {
+    const oauth2_revocation_url = 'https://elsewhere.example/revoke';
+    expect(endpointFor({ oauth2_revocation_url })).toBeNull();
+    const revocation_endpoint = 'https://issuer.example/revoke';
+    expect(endpointFor({ oauth2_revocation_url }, { revocation_endpoint })).toBe(revocation_endpoint);
+  });
+
+  it('keeps an endpoint on a host of its own that stood in the configuration at the consent', () => {
+    const revocation_endpoint = 'https://revocation.example/revoke';
+    const oauth2_revocation_url = 'https://revocation.example/v2/revoke';
+    expect(endpointFor({ oauth2_revocation_url }, { revocation_endpoint })).toBe(oauth2_revocation_url);
+  });
+});
