@@ -114,6 +114,20 @@ export type AuthEvent = NewAuthEvent & {
   connection_name: string;
 };
 
+/** What stands for a text that is no code. */
+export const UNRECOGNISED_CODE = 'unrecognised';
+
+/** The codes that RFC 6749 §5.2 and RFC 8707 §2 give to the token endpoint. */
+export const PROTOCOL_CODES: ReadonlySet<string> = new Set([
+  'invalid_request',
+  'invalid_client',
+  'invalid_grant',
+  'unauthorized_client',
+  'unsupported_grant_type',
+  'invalid_scope',
+  'invalid_target',
+]);
+
 const ERROR_CODE = /[^\x20-\x21\x23-\x5B\x5D-\x7E]/g;
 
 /**
@@ -123,5 +137,5 @@ const ERROR_CODE = /[^\x20-\x21\x23-\x5B\x5D-\x7E]/g;
  */
 export function safeErrorCode(error: string): string {
   const code = error.replace(ERROR_CODE, '');
-  return /^[A-Za-z0-9_.:-]{1,64}$/.test(code) ? code : 'unrecognised';
+  return /^[A-Za-z0-9_.:-]{1,64}$/.test(code) ? code : UNRECOGNISED_CODE;
 }

@@ -11,6 +11,10 @@ const ABOUT_US = new Set([
   'invalid_request',
   'unsupported_grant_type',
   'invalid_target',
+  // GitHub and Slack have words of their own for a client id or secret that is wrong.
+  'incorrect_client_credentials',
+  'bad_client_secret',
+  'invalid_client_id',
 ]);
 
 /** What follows from an answer: one row of the table in design §4. */

@@ -1,5 +1,5 @@
 import type { ErrorClass } from './auth-event.ts';
-import { safeErrorCode } from './auth-event.ts';
+import { PROTOCOL_CODES, safeErrorCode, UNRECOGNISED_CODE } from './auth-event.ts';
 import { Secret } from './redact.ts';
 import type { Instant, TokenSet } from './token-set.ts';
 
@@ -73,6 +73,13 @@ function expiry(value: unknown, now: Instant): Instant | null {
   return seconds === null || seconds === 0 ? null : now + Math.floor(seconds * 1000);
 }
 
+/** No RFC names the lifetime of a refresh token: Keycloak's field, that of most others, and Intuit's. */
+const REFRESH_LIFETIMES = ['refresh_expires_in', 'refresh_token_expires_in', 'x_refresh_token_expires_in'];
+
+function firstExpiry(names: readonly string[], fields: Fields, now: Instant): Instant | null {
+  return names.reduce<Instant | null>((found, name) => found ?? expiry(fields[name], now), null);
+}
+
 function scopeOf(value: unknown): string | null {
   if (Array.isArray(value)) {
     const parts = value.filter((part): part is string => typeof part === 'string' && part !== '');
@@ -90,7 +97,7 @@ function tokenSet(fields: Fields, now: Instant): TokenSet | undefined {
     token_type: plain(text(fields.token_type) ?? '') || 'Bearer',
     ...(refreshToken === undefined ? {} : { refresh_token: new Secret(refreshToken) }),
     expires_at: expiry(fields.expires_in, now),
-    refresh_expires_at: expiry(fields.refresh_expires_in ?? fields.refresh_token_expires_in, now),
+    refresh_expires_at: firstExpiry(REFRESH_LIFETIMES, fields, now),
     scope: scopeOf(fields.scope),
     received_at: now,
   };
@@ -102,11 +109,23 @@ function findTokens(fields: Fields, now: Instant): TokenSet | undefined {
   return tokenSet(fields, now) ?? (nested ? tokenSet(nested, now) : undefined);
 }
 
-/** RFC 6749 `error`; Slack says `ok: false` beside it, which is the same thing. An error object is not a code. */
-function errorCode(fields: Fields): string | undefined {
+/** What gateways answer for a server that may still be at work (protocol rule 8). */
+const GATEWAY_FAILURES = new Set([502, 504]);
+
+/**
+ * RFC 6749 `error`; Slack says `ok: false` beside it, which is the same thing. Undefined for an error object and for a
+ * sentence («Internal Server Error»): those are the words of a framework or a firewall, and so no answer of the token
+ * endpoint. A gateway's failure is believed only where it carries a code of the protocol.
+ */
+function errorCode(fields: Fields, status: number): string | undefined {
   const error = text(fields.error);
-  return error === undefined ? undefined : safeErrorCode(error);
+  const code = error === undefined ? undefined : safeErrorCode(error);
+  if (code === UNRECOGNISED_CODE) return undefined;
+  return GATEWAY_FAILURES.has(status) && !PROTOCOL_CODES.has(code ?? '') ? undefined : code;
 }
+
+/** Statuses by which a server says that it did not look at the request (RFC 6585 §4, RFC 8470 §5.2). */
+const NOT_PROCESSED: Readonly<Record<number, ErrorClass>> = { 429: 'rate_limited', 425: 'unavailable' };
 
 /**
  * Reads a reply of the token endpoint, tolerantly: whatever else is wrong with an answer, an access token in it is a
@@ -126,11 +145,12 @@ export function readTokenReply(reply: TokenReply, now: Instant): TokenAnswer {
   const redirected = status >= 300 && status < 400;
   if (fields && !redirected) {
     const tokens = findTokens(fields, now);
-    const error = errorCode(fields);
+    const error = errorCode(fields, status);
     if (tokens && (status < 300 || error === undefined)) return { type: 'tokens', token_set: tokens };
     if (error !== undefined) return { type: 'error', error, status, retry_after };
   }
-  if (status === 429) return { type: 'not_processed', error_class: 'rate_limited', status, retry_after };
+  const refused = NOT_PROCESSED[status];
+  if (refused) return { type: 'not_processed', error_class: refused, status, retry_after };
   if (status === 503 && retry_after !== null) {
     return { type: 'not_processed', error_class: 'unavailable', status, retry_after };
   }

@@ -9,15 +9,23 @@ import { readLimited } from './limited-body.ts';
 
 type Tools = { fetch: Fetch; clock: Clock };
 
+/** A week: a longer wait is a mistake, and the pause that follows from it is bounded by less. */
+const MAX_RETRY_AFTER_S = 604_800;
+
+/** The three forms of HTTP dates, by their beginnings: `Date.parse` takes «1.5» and «soon 5» for dates, too. */
+const HTTP_DATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? +[\dA-Z]/;
+
 /**
  * Seconds to wait, from either form of the header; null when absent or unreadable.
  * @see https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
  */
 export function retryAfterSeconds(header: string | null, now: number): number | null {
-  if (header === null || header.trim() === '') return null;
-  if (/^\d+$/.test(header.trim())) return Number(header);
-  const at = Date.parse(header);
-  return Number.isNaN(at) ? null : Math.max(0, Math.ceil((at - now) / 1000));
+  const text = header?.trim() ?? '';
+  if (/^\d+$/.test(text)) return Math.min(Number(text), MAX_RETRY_AFTER_S);
+  if (!HTTP_DATE.test(text)) return null;
+  // The oldest form (asctime) names no zone: it is UTC like the others.
+  const at = Date.parse(text.endsWith('GMT') ? text : `${text} GMT`);
+  return Number.isNaN(at) ? null : Math.min(Math.max(0, Math.ceil((at - now) / 1000)), MAX_RETRY_AFTER_S);
 }
 
 function mediaType(response: Response): string {

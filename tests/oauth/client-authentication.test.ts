@@ -92,9 +92,20 @@ describe('Retry-After', () => {
   const now = Date.parse('Mon, 23 Nov 2026 20:00:00 GMT');
   it.each([
     ['120', 120],
+    [' 0 ', 0],
+    ['9'.repeat(400), 604_800],
     ['Mon, 23 Nov 2026 20:00:30 GMT', 30],
+    ['Monday, 23-Nov-26 20:00:30 GMT', 30],
+    ['Mon Nov 23 20:00:30 2026', 30],
     ['Mon, 23 Nov 2026 19:00:00 GMT', 0],
+    ['Tue, 23 Nov 9999 19:00:00 GMT', 604_800],
+    ['Mon, 99 Foo 2026 20:00:30 GMT', null],
     ['soon', null],
+    // What `Date.parse` takes for dates of the year 2001.
+    ['soon 5', null],
+    ['-5', null],
+    ['1.5', null],
+    ['120, 120', null],
     ['', null],
     [null, null],
   ])('%s is %s seconds', (header, seconds) => {

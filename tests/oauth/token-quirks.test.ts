@@ -1,4 +1,5 @@
 import type { OutgoingHttpHeaders } from 'node:http';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import type { Clock } from '../../src/core/ports.ts';
@@ -12,6 +13,8 @@ import { bindingTo, startClient, startServer } from './servers.ts';
 const JSON_TYPE = 'application/json';
 const ok = { access_token: 'at', token_type: 'Bearer', expires_in: 3600, refresh_token: 'rt2' };
 const whole = JSON.stringify(ok);
+/** 100 MB in 100 kB. */
+const bomb = gzipSync(Buffer.alloc(100_000_000, 'x'));
 
 type Case = [status: number, type: string | undefined, body: unknown, headers?: OutgoingHttpHeaders];
 
@@ -52,6 +55,7 @@ const TOKENS: Record<string, [Case, lifetime: number | null, refresh?: string | 
   'status 201': [[201, JSON_TYPE, ok], 3600],
   'Slack nested': [[200, JSON_TYPE, { ok: true, authed_user: { ...ok, token_type: 'user' } }], 3600, 'rt2', 'user'],
   'a status 500 around tokens': [[500, JSON_TYPE, ok], 3600],
+  'a key given twice': [[200, JSON_TYPE, `{"access_token":"old",${whole.slice(1)}`], 3600],
   'a byte order mark': [[200, JSON_TYPE, `\uFEFF${whole}`], 3600],
 };
 
@@ -118,6 +122,30 @@ const OTHERS: Record<string, [Case, unknown]> = {
     { type: 'not_processed', error_class: 'unavailable', status: 503, retry_after: 9 },
   ],
   'an empty 502': [[502, undefined, ''], perhaps('server_error', 502)],
+  'a sentence for a code': [
+    [500, JSON_TYPE, { status: 500, error: 'Internal Server Error', path: '/token' }],
+    perhaps('server_error', 500),
+  ],
+  "a gateway's code in 504": [[504, JSON_TYPE, { error: 'upstream_timeout' }], perhaps('server_error', 504)],
+  'invalid_grant through a gateway in 502': [[502, JSON_TYPE, { error: 'invalid_grant' }], error('invalid_grant', 502)],
+  'a timeout in 408': [[408, 'text/html', 'x'], perhaps('unreadable', 408)],
+  'too early': [
+    [425, 'text/html', 'x'],
+    { type: 'not_processed', error_class: 'unavailable', status: 425, retry_after: null },
+  ],
+  '503 with a date to come back at': [
+    [503, 'text/html', 'x', { 'retry-after': 'Thu, 01 Jan 1970 00:20:00 GMT' }],
+    { type: 'not_processed', error_class: 'unavailable', status: 503, retry_after: 200 },
+  ],
+  '503 with an unreadable Retry-After': [
+    [503, 'text/html', 'x', { 'retry-after': 'in 5 minutes' }],
+    perhaps('server_error', 503),
+  ],
+  '429 with an absurd Retry-After': [
+    [429, 'text/html', 'x', { 'retry-after': '9'.repeat(400) }],
+    { type: 'not_processed', error_class: 'rate_limited', status: 429, retry_after: 604_800 },
+  ],
+  'a redirect with tokens': [[307, JSON_TYPE, ok, { location: '/elsewhere' }], perhaps('unreadable', 307)],
   'a redirect': [[302, undefined, '', { location: '/elsewhere' }], perhaps('unreadable', 302)],
   'more than 1 MiB': [[200, JSON_TYPE, { ...ok, padding: 'x'.repeat(1_100_000) }], perhaps('unreadable', null)],
 };
@@ -148,6 +176,24 @@ describe('the answers that real token endpoints give', () => {
     idp = await startServer((request, response) => {
       const name = decodeURIComponent(request.path.slice(1));
       if (name === 'silence') return void passDeadlines();
+      if (name === 'bomb') {
+        response.writeHead(200, { 'content-type': JSON_TYPE, 'content-encoding': 'gzip' });
+        return void response.end(bomb);
+      }
+      if (name === 'broken compression') {
+        response.writeHead(200, { 'content-type': JSON_TYPE, 'content-encoding': 'gzip' });
+        return void response.end('this is not gzip');
+      }
+      if (name === 'endless') {
+        response.writeHead(200, { 'content-type': JSON_TYPE });
+        const pour = (): void => void response.write('x'.repeat(65_536), (failed) => failed ?? pour());
+        pour();
+        return undefined;
+      }
+      if (name === 'endless headers') {
+        response.socket?.write(`HTTP/1.1 200 OK\r\n${'x-more: y\r\n'.repeat(10_000)}`);
+        return undefined;
+      }
       if (name === 'reset') return void response.socket?.resetAndDestroy();
       if (name.startsWith('stalled') || name.startsWith('broken')) {
         response.writeHead(200, { 'content-type': JSON_TYPE, 'content-length': '1000' });
@@ -195,6 +241,10 @@ describe('the answers that real token endpoints give', () => {
   it.each([
     ['silence', 'timeout'],
     ['reset', 'reset'],
+    ['bomb', 'unreadable'],
+    ['broken compression', 'reset'],
+    ['endless', 'unreadable'],
+    ['endless headers', 'reset'],
     ['stalled', 'timeout'],
     ['broken', 'reset'],
   ])('takes %s as perhaps processed', async (name, error_class) => {
