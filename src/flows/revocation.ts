@@ -152,7 +152,9 @@ export function createRevoker(deps: RevokerDeps): Revoker {
       const reply = await authorizationServer.revoke(one, { token, token_type_hint: hint, origin_of_trust });
       if (reply.type === 'failed') return failed(one, hint, reply);
       const done = reply.type === 'revoked';
-      if (!done) state = 'ended';
+      // With its refresh token the grant has ended (RFC 7009 §2.1): an access token that is a JWT cannot be called back.
+      const grantEnded = hint === 'access_token' && one.refresh_token !== null && state === 'revoked';
+      if (!done && !grantEnded) state = 'ended';
       const detail = { ...about(one, hint), ...(done ? {} : { ...failureDetail(reply), reason: 'unsupported' }) };
       const told = event(one, done ? 'token_revoked_upstream' : 'token_revocation_failed', detail);
       await revocations.finish(one.id, hint, one.key, [told]);

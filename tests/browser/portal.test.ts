@@ -173,6 +173,20 @@ describe('the portal, in a real browser', () => {
     await seen('Not refreshed yet');
   });
 
+  it('disconnects only after naming what follows, and tells what became of the token at its server', async () => {
+    world.afterRefresh = revokedStatus('person');
+    await open(LINEAR);
+    await button('Disconnect').click();
+    await page.getByRole('alertdialog').getByText('until somebody signs in again').waitFor();
+    world.failures.disconnect = { code: 'conflict', detail: 'It is being refreshed right now. Try again.' };
+    await button('Disconnect now').click();
+    await seen('Not disconnected');
+    delete world.failures.disconnect;
+    await button('Disconnect now').click();
+    await page.getByRole('alertdialog').waitFor({ state: 'detached' });
+    await seen('offers no revocation endpoint');
+  });
+
   it('tests a connection of any auth mode and shows what came of it', async () => {
     world.connections = [
       connection('linear', { oauth: null, config: { endpoint: 'http://x/mcp', auth_mode: 'none' } }),

@@ -15,7 +15,7 @@ import {
 import { createPortal } from '../../src/http/portal.ts';
 
 export type Failure = { code: ErrorCode; detail: string; issues?: FieldIssue[] };
-type Operation = 'list' | 'get' | 'put' | 'delete' | 'test' | 'connect' | 'refresh' | 'history';
+type Operation = 'list' | 'get' | 'put' | 'delete' | 'test' | 'connect' | 'refresh' | 'disconnect' | 'history';
 
 /** What the stub knows and what it was asked; a test reads and changes it at will. */
 export type World = {
@@ -112,6 +112,14 @@ function mountOAuth(app: Hono, world: World): void {
   app.post(`${one}/reacquire-oauth`, () => {
     if (world.failures.refresh) return problem(world.failures.refresh);
     return Response.json({ outcome: 'refreshed', status: world.afterRefresh });
+  });
+  app.post(`${one}/disconnect`, () => {
+    if (world.failures.disconnect) return problem(world.failures.disconnect);
+    return Response.json({
+      upstream: 'unsupported',
+      message: 'mcp/linear is disconnected. auth.linear.example offers no revocation endpoint.',
+      status: world.afterRefresh,
+    });
   });
   app.get(`${one}/auth-events`, (context) => {
     if (world.failures.history) return problem(world.failures.history);

@@ -171,18 +171,29 @@ describeFlow('an operator disconnects', (world) => {
     expect(await pending()).toBeNull();
   });
 
-  it('says so when the server does not revoke one sort of token (RFC 7009 §2.2.1)', async () => {
+  it('has ended the grant with its refresh token, though an access token cannot be called back (RFC 7009 §2.1)', async () => {
     await world().connected();
     world().server.revokeNext.push(
       async () => ({ type: 'revoked' }),
       async () => ({ type: 'unsupported', idp_error_code: 'unsupported_token_type', http_status: 400 }),
     );
     const { disconnect } = await world().boot();
-    expect((await disconnect()).upstream).toBe('failed');
+    expect((await disconnect()).upstream).toBe('revoked');
     expect((await world().events()).at(-1)).toMatchObject({
       event_type: 'token_revocation_failed',
       detail: { token_type_hint: 'access_token', idp_error_code: 'unsupported_token_type', reason: 'unsupported' },
     });
+    expect(await pending()).toBeNull();
+  });
+
+  it('says so when the server does not revoke refresh tokens (RFC 7009 §2.2.1)', async () => {
+    await world().connected();
+    world().server.revokeNext.push(
+      async () => ({ type: 'unsupported', idp_error_code: 'unsupported_token_type', http_status: 400 }),
+      async () => ({ type: 'revoked' }),
+    );
+    const { disconnect } = await world().boot();
+    expect((await disconnect()).upstream).toBe('failed');
     expect(await pending()).toBeNull();
   });
 

@@ -6,6 +6,7 @@ import { refreshedWords } from '../text/outcomes.ts';
 import { localSentence } from '../text/time.ts';
 import { Button } from '../ui/button.tsx';
 import { Notice } from '../ui/notice.tsx';
+import { DisconnectDialog, type Disconnection } from './disconnect-dialog.tsx';
 
 function returnPath({ kind, name }: ConnectionKey): string {
   return `/connections/${encodeURIComponent(kind)}/${encodeURIComponent(name)}`;
@@ -27,6 +28,25 @@ function useRefreshNow(key: ConnectionKey) {
     mutationFn: () => api.reacquireOAuth({ params: key }),
     onSettled: () => refetchConnection(key),
   });
+}
+
+function useDisconnect(key: ConnectionKey): Disconnection {
+  return useMutation({
+    mutationFn: () => api.disconnectOAuth({ params: key }),
+    onSettled: () => refetchConnection(key),
+  });
+}
+
+/** What became of the token at its server: somebody may have to remove the grant there by hand. */
+function DisconnectOutcome({ disconnection }: { disconnection: Disconnection }) {
+  if (!disconnection.data) return null;
+  const { upstream, message } = disconnection.data;
+  const ended = upstream === 'revoked' || upstream === 'nothing';
+  return (
+    <Notice tone={ended ? 'good' : 'warn'} title="Disconnected" onDismiss={() => disconnection.reset()}>
+      {localSentence(message)}
+    </Notice>
+  );
 }
 
 function RefreshOutcome({ refresh }: { refresh: ReturnType<typeof useRefreshNow> }) {
@@ -56,6 +76,7 @@ function RefreshOutcome({ refresh }: { refresh: ReturnType<typeof useRefreshNow>
 export function OAuthActions({ connectionKey, status }: { connectionKey: ConnectionKey; status: OAuthStatus }) {
   const connect = useConnect(connectionKey);
   const refresh = useRefreshNow(connectionKey);
+  const disconnection = useDisconnect(connectionKey);
   const first = status.state === 'never_connected';
   const leaving = connect.isPending || connect.isSuccess;
   return (
@@ -67,6 +88,7 @@ export function OAuthActions({ connectionKey, status }: { connectionKey: Connect
           busy={leaving}
           onClick={() => {
             refresh.reset();
+            disconnection.reset();
             connect.mutate();
           }}
         >
@@ -85,6 +107,14 @@ export function OAuthActions({ connectionKey, status }: { connectionKey: Connect
             Refresh now
           </Button>
         )}
+        {status.state === 'connected' && (
+          <DisconnectDialog
+            name={connectionKey.name}
+            status={status}
+            disabled={leaving}
+            disconnection={disconnection}
+          />
+        )}
       </div>
       {connect.error && (
         <Notice tone="bad" title="The sign-in could not be started" onDismiss={() => connect.reset()}>
@@ -92,6 +122,7 @@ export function OAuthActions({ connectionKey, status }: { connectionKey: Connect
         </Notice>
       )}
       <RefreshOutcome refresh={refresh} />
+      <DisconnectOutcome disconnection={disconnection} />
     </div>
   );
 }
