@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
+import { type Examination, examinationSchema } from './contract/schemas.ts';
 import { AppError } from './core/errors.ts';
 import type { Clock, Fetch } from './core/ports.ts';
 import type { Principal } from './core/principal.ts';
@@ -9,6 +10,7 @@ import { acquireOwnership, type Ownership } from './db/embedded/owner-lock.ts';
 const SECRET_HEADER = 'x-mcp-data-platform-attach';
 const MCP_PATH = '/attach/mcp';
 const LINK_PATH = '/attach/sign-in-link';
+const DOCTOR_PATH = '/attach/doctor';
 const ATTACHED: Principal = { actor: 'stdio', role: 'agent', via: 'stdio' };
 
 export type AttachPoint = {
@@ -21,6 +23,7 @@ export function createAttachPoint(deps: {
   secret: string;
   handleMcp(request: Request, principal: Principal): Promise<Response>;
   createSignInLink(): Promise<string>;
+  examine(): Promise<Examination>;
 }): AttachPoint {
   const secret = Buffer.from(deps.secret);
   const allowed = (request: Request) => {
@@ -30,9 +33,10 @@ export function createAttachPoint(deps: {
   return {
     handle(request) {
       const { pathname } = new URL(request.url);
-      if (pathname !== MCP_PATH && pathname !== LINK_PATH) return undefined;
+      if (![MCP_PATH, LINK_PATH, DOCTOR_PATH].includes(pathname)) return undefined;
       if (!allowed(request)) return Promise.resolve(new Response(null, { status: 404 }));
       if (pathname === MCP_PATH) return deps.handleMcp(request, ATTACHED);
+      if (pathname === DOCTOR_PATH) return deps.examine().then((found) => Response.json(found));
       return deps.createSignInLink().then((url) => Response.json({ url }));
     },
   };
@@ -69,6 +73,22 @@ export async function requestSignInLink(dataDir: string, fetch: Fetch, clock: Cl
     'unavailable',
     `No server is running on the data directory ${dataDir}. Start one (mcp-data-platform --transport http), or name its directory with --data-dir.`,
   );
+}
+
+/** Asks the process that serves this data directory; undefined: none does, or it is too old to know. */
+export async function requestExamination(
+  dataDir: string,
+  fetch: Fetch,
+  clock: Clock,
+): Promise<Examination | undefined> {
+  const owner = ownerEndpoint(dataDir);
+  if (!owner) return undefined;
+  const url = new URL(DOCTOR_PATH, owner.url);
+  const init = { headers: owner.headers, signal: clock.timeout(10_000), trust: { url: 'typed' } } as const;
+  const answer = await fetch(url, init).catch(() => undefined);
+  const body: unknown = answer?.ok ? await answer.json().catch(() => undefined) : undefined;
+  const read = examinationSchema.safeParse(body);
+  return read.success ? read.data : undefined;
 }
 
 const OWNERSHIP_POLL_MS = 500;

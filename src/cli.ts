@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 import { Command, CommanderError, Option } from 'commander';
-import { ownerEndpoint, requestSignInLink, waitForOwnership } from './attach.ts';
+import { ownerEndpoint, requestExamination, requestSignInLink, waitForOwnership } from './attach.ts';
 import { keepProcessAlive, systemClock } from './clock.ts';
 import { type Config, linkCommand, loadConfig, SETTINGS } from './config.ts';
 import { isAppError } from './core/errors.ts';
 import type { Log } from './core/ports.ts';
 import { acquireOwnership } from './db/embedded/owner-lock.ts';
 import { type Demo, startDemo } from './demo.ts';
+import { diagnose, diagnosisText } from './doctor.ts';
 import { createEgress } from './egress.ts';
 import { createLog } from './log.ts';
 import { type Platform, packageVersion, startPlatform } from './main.ts';
@@ -157,6 +158,19 @@ async function link(flags: Flags): Promise<void> {
   }
 }
 
+/** @returns the exit code: 1 when something needs a person */
+async function doctor(flags: Flags & { json?: boolean }): Promise<number> {
+  const config = settingsOf(flags);
+  const fetch = createEgress();
+  try {
+    const diagnosis = diagnose(config, await requestExamination(config.data_dir, fetch, systemClock));
+    process.stdout.write(flags.json ? `${JSON.stringify(diagnosis, null, 2)}\n` : diagnosisText(diagnosis));
+    return diagnosis.needs_person ? 1 : 0;
+  } finally {
+    await fetch.close();
+  }
+}
+
 function flag(setting: (typeof SETTINGS)['transport' | 'address' | 'data_dir' | 'public_url']): Option {
   return new Option(setting.flag, setting.about);
 }
@@ -179,6 +193,14 @@ function program(version: string): Command {
     .description('Print a fresh one-time sign-in link of the running server.')
     .exitOverride()
     .action((_own, self: Command) => link(self.optsWithGlobals<Flags>()));
+  command
+    .command('doctor')
+    .description('Say which connections need a person, and until when the others live; exit 1 when one does.')
+    .option('--json', 'The same as JSON.')
+    .exitOverride()
+    .action(async (_own, self: Command) => {
+      process.exitCode = await doctor(self.optsWithGlobals<Flags & { json?: boolean }>());
+    });
   return command;
 }
 
@@ -196,7 +218,7 @@ function explain(error: unknown): number {
 
 try {
   await program(await packageVersion()).parseAsync();
-  process.exit(0);
+  process.exit(process.exitCode ?? 0);
 } catch (error) {
   process.exit(explain(error));
 }

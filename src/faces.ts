@@ -96,9 +96,16 @@ export async function createFaces(input: FacesInput, teardown: Teardown): Promis
     ...(metadata ? { clientMetadata: metadata.document } : {}),
     ...ports,
   });
+  const examine = async () => {
+    const all = await flows.connections.list();
+    return {
+      system: { version, engine, public_url: publicUrl, mcp_endpoint: new URL('/mcp', publicUrl).href },
+      connections: all.flatMap(({ kind, name, oauth }) => (oauth ? [{ kind, name, oauth }] : [])),
+    };
+  };
   const attachSecret = Buffer.from(systemRandom.bytes(32)).toString('base64url');
   const handleMcp = face.handle.bind(face);
-  const attach = createAttachPoint({ secret: attachSecret, handleMcp, createSignInLink: signInLink });
+  const attach = createAttachPoint({ secret: attachSecret, handleMcp, createSignInLink: signInLink, examine });
   const principal = { actor: 'stdio', role: 'agent', via: 'stdio' } as const;
   return {
     fetch: (request) => attach.handle(request) ?? app.fetch(request),

@@ -8,9 +8,12 @@ import {
   REVOCATION_REASONS,
 } from '../core/auth-event.ts';
 import { CONNECTION_KIND, connectionNameSchema } from '../core/connection.ts';
-import { HEALTHS, type OAuthStatus } from '../core/connection-status.ts';
+import { FINDING_CODES, SEVERITIES } from '../core/connection-audit.ts';
+import { HEALTHS, type OAuthStatus, RENEWALS } from '../core/connection-status.ts';
 import { CREDENTIAL_STATES } from '../core/credential.ts';
 import { ERROR_TABLE, type ErrorCode, type FieldIssue } from '../core/errors.ts';
+import { FORECAST_REASONS } from '../core/forecast.ts';
+import { PROVIDER_IDS } from '../core/provider-profiles.ts';
 
 export type { AuthEventDetail, AuthEventType, Decider, ErrorClass, RevocationReason } from '../core/auth-event.ts';
 export {
@@ -22,24 +25,21 @@ export {
 } from '../core/auth-event.ts';
 export type { AuthMode, ConnectionKey } from '../core/connection.ts';
 export { AUTH_MODES, CONNECTION_KIND, CONNECTION_NAME, connectionLabel } from '../core/connection.ts';
+export type { Finding } from '../core/connection-audit.ts';
 export type { Health } from '../core/connection-status.ts';
 export { HEALTHS } from '../core/connection-status.ts';
 export type { CredentialState, RefreshReason } from '../core/credential.ts';
 export { CREDENTIAL_STATES, REFRESH_REASONS } from '../core/credential.ts';
 export type { ErrorCode, FieldIssue } from '../core/errors.ts';
 export { ERROR_TABLE } from '../core/errors.ts';
+export type { GrantGrade } from '../core/grant-grade.ts';
 export { REDACTED } from '../core/redact.ts';
+export { PROVIDER_IDS };
 
 export const ROLES = ['admin', 'agent'] as const;
 export const CONNECTION_SOURCES = ['api', 'file'] as const;
 export const ENGINES = ['embedded', 'postgresql'] as const;
 export const REACQUIRE_OUTCOMES = ['refreshed', 'current'] as const;
-export const FORECAST_REASONS = [
-  'refreshed_automatically',
-  'no_refresh_token',
-  'never_expires',
-  'not_connected',
-] as const;
 
 const instant = z.iso.datetime();
 const instantOrNull = instant.nullable();
@@ -91,6 +91,10 @@ export const oauthStatusSchema = z.object({
   next_refresh_reason: z.string().nullable(),
   generation: z.string(),
   forecast: forecastSchema,
+  provider: z.object({ id: z.string(), title: z.string(), source: z.enum(['described', 'reported', 'default']) }),
+  renewal: z.enum(RENEWALS),
+  findings: z.array(z.object({ code: z.enum(FINDING_CODES), severity: z.enum(SEVERITIES), sentence: z.string() })),
+  needs_person: z.boolean(),
   last_revocation: z
     .object({
       occurred_at: instant,
@@ -209,6 +213,13 @@ export const systemInfoSchema = z.object({
   mcp_endpoint: z.string(),
 });
 export type SystemInfo = z.infer<typeof systemInfoSchema>;
+
+/** What the running server tells the doctor on the command line. */
+export const examinationSchema = z.object({
+  system: systemInfoSchema,
+  connections: oauthHealthSchema.shape.connections,
+});
+export type Examination = z.infer<typeof examinationSchema>;
 
 export const connectionParamsSchema = z.strictObject({
   kind: z

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { GRANT_GRADES } from './grant-grade.ts';
 
 /** Everything that can happen to a token. Closed: the database refuses any other. */
 export const AUTH_EVENT_TYPES = [
@@ -71,6 +72,8 @@ export const authEventDetailSchema = z.strictObject({
   expires_at: timestamp.optional(),
   refresh_expires_at: timestamp.optional(),
   has_refresh_token: z.boolean().optional(),
+  /** What was found out about the grant when it was connected. */
+  grade: z.array(z.enum(GRANT_GRADES)).optional(),
   before_expires_at: timestamp.optional(),
   before_refresh_expires_at: timestamp.optional(),
   after_expires_at: timestamp.optional(),

@@ -1,9 +1,11 @@
 import type { Decider, RevocationReason } from './auth-event.ts';
 import type { ConnectionConfig } from './connection.ts';
+import { auditConnection, type Finding } from './connection-audit.ts';
 import type { Credential, CredentialState } from './credential.ts';
 import { idpHostOf } from './credential.ts';
-import { parseDuration } from './duration.ts';
 import type { FieldIssue } from './errors.ts';
+import { type ForecastReason, forecast, type Lifespan } from './forecast.ts';
+import { connectionProfile, type ProviderProfile, refreshMaxLifetime } from './provider-profile.ts';
 import { type Instant, isExpired } from './token-set.ts';
 
 export const HEALTHS = [
@@ -12,14 +14,17 @@ export const HEALTHS = [
   'client_misconfigured',
   'access_token_expired',
   'configuration_invalid',
+  'reconnect_soon',
 ] as const;
 export type Health = (typeof HEALTHS)[number];
+
+export const RENEWALS = ['proven', 'testing', 'unproven', 'impossible', 'not_connected'] as const;
 
 /** Until when this connection lives without a person, as far as is known. */
 export type Forecast = {
   /** null: no end is known. */
   lives_until: string | null;
-  reason: 'refreshed_automatically' | 'no_refresh_token' | 'never_expires' | 'not_connected';
+  reason: ForecastReason;
   sentence: string;
 };
 
@@ -47,6 +52,14 @@ export type OAuthStatus = {
   next_refresh_reason: string | null;
   generation: string;
   forecast: Forecast;
+  /** The profile that holds, and what it rests on. */
+  provider: Pick<ProviderProfile, 'id' | 'title' | 'source'>;
+  /** Whether a refresh has proved that this grant can be renewed; `testing`: the first one is under way. */
+  renewal: (typeof RENEWALS)[number];
+  /** What will end it, though it works now; the worst first. */
+  findings: Finding[];
+  /** Nothing heals it, or keeps it alive, but a person. */
+  needs_person: boolean;
   last_revocation: {
     occurred_at: string;
     reason: RevocationReason;
@@ -64,13 +77,22 @@ export function isTokenIssue(issue: FieldIssue): boolean {
   return issue.path === 'access_token' || issue.path === 'refresh_token';
 }
 
-function healthOf(credential: Credential, issues: readonly FieldIssue[], now: Instant): Health {
+/** A person needs days, not minutes, to notice. */
+const RECONNECT_WARNING_MS = 7 * 86_400_000;
+
+function healthOf(
+  credential: Credential,
+  issues: readonly FieldIssue[],
+  { lives_until }: Lifespan,
+  now: Instant,
+): Health {
   if (issues.length > 0) return 'configuration_invalid';
   if (credential.failure?.type === 'misconfigured') return 'client_misconfigured';
   if (credential.state === 'connected' && credential.token && isExpired(credential.token, now)) {
     return 'access_token_expired';
   }
   if (credential.failure || credential.ambiguous) return 'refresh_failing';
+  if (lives_until !== null && lives_until - now <= RECONNECT_WARNING_MS) return 'reconnect_soon';
   return 'ok';
 }
 
@@ -93,7 +115,14 @@ function failureSentence(credential: Credential, host: string): string {
   return `Refreshing at ${host} has not succeeded since ${since ?? 'the last attempt'} (${what}).`;
 }
 
-function summaryOf(credential: Credential, health: Health, issues: readonly FieldIssue[]): string {
+function renewalOf({ state, token, next_refresh_reason }: Credential): OAuthStatus['renewal'] {
+  if (state !== 'connected' || !token) return 'not_connected';
+  if (!token.has_refresh_token) return 'impossible';
+  if (token.last_refreshed_at !== null) return 'proven';
+  return next_refresh_reason === 'canary' ? 'testing' : 'unproven';
+}
+
+function summaryOf(credential: Credential, health: Health, issues: readonly FieldIssue[], lifespan: Lifespan): string {
   const host = idpHostOf(credential.binding) ?? 'the identity provider';
   if (health === 'configuration_invalid') {
     const first = issues[0];
@@ -105,6 +134,9 @@ function summaryOf(credential: Credential, health: Health, issues: readonly Fiel
   if (credential.state === 'never_connected') return 'No token has been acquired yet. Connect it in a browser.';
   if (credential.state === 'revoked') {
     const { revocation } = credential;
+    if (revocation?.first_refresh && revocation.reason === 'invalid_grant') {
+      return `${host} rejected the very first refresh after the consent (invalid_grant): perhaps this client may not renew its grants. Check its settings and the scope at the provider, then reconnect it in a browser.`;
+    }
     return `${revocation ? REVOKED_SENTENCE[revocation.reason](host) : 'The token is gone.'} Reconnect it in a browser.`;
   }
   if (health === 'client_misconfigured') {
@@ -119,35 +151,18 @@ function summaryOf(credential: Credential, health: Health, issues: readonly Fiel
       ? `The access token has expired. ${failureSentence(credential, host)} Retried automatically; check that ${host} can be reached.`
       : `The access token has expired and is being refreshed.`;
   }
-  return credential.token?.has_refresh_token === false && credential.token.expires_at !== null
-    ? 'Connected, but without a refresh token: it ends with the access token. Reconnect before then.'
-    : 'Connected. Tokens are refreshed in the background.';
+  if (health === 'reconnect_soon') {
+    const before = isoOrNull(lifespan.lives_until) ?? 'then';
+    return `Connected, but a person is needed before ${before}. ${lifespan.sentence} Reconnect it in a browser before then.`;
+  }
+  if (renewalOf(credential) === 'testing') {
+    return 'Connected. A first refresh is made now, to prove that this grant can be renewed.';
+  }
+  return 'Connected. Tokens are refreshed in the background.';
 }
 
-function forecastOf(credential: Credential, config: ConnectionConfig | null): Forecast {
-  const { token } = credential;
-  if (credential.state !== 'connected' || !token) {
-    return { lives_until: null, reason: 'not_connected', sentence: 'Not connected.' };
-  }
-  if (!token.has_refresh_token) {
-    return token.expires_at === null
-      ? { lives_until: null, reason: 'never_expires', sentence: 'The token names no end and needs no refresh.' }
-      : {
-          lives_until: isoOrNull(token.expires_at),
-          reason: 'no_refresh_token',
-          sentence: 'Without a refresh token this connection ends with its access token.',
-        };
-  }
-  const configured = parseDuration(config?.oauth2_refresh_max_lifetime ?? '');
-  const known = token.refresh_expires_at !== null || configured !== undefined;
-  return {
-    lives_until: null,
-    reason: 'refreshed_automatically',
-    sentence: known
-      ? 'Refreshed before its refresh token ends, for as long as the identity provider honours it.'
-      : 'The identity provider does not disclose how long the refresh token lives; set oauth2_refresh_max_lifetime if it has a limit.',
-  };
-}
+/** Healths that only a person mends. */
+const PERSONAL: ReadonlySet<Health> = new Set(['client_misconfigured', 'configuration_invalid', 'reconnect_soon']);
 
 /** What is true of one OAuth connection now, from its row alone. */
 export function oauthStatus(
@@ -157,12 +172,17 @@ export function oauthStatus(
   now: Instant,
 ): OAuthStatus {
   const { token, revocation, binding, failure } = credential;
-  const health = healthOf(credential, issues, now);
+  const profile = connectionProfile(config, binding?.token_endpoint ?? null);
+  const refresh_max_lifetime = refreshMaxLifetime(config, profile, token?.refresh_expires_at ?? null);
+  const lifespan = forecast({ credential, profile, refresh_max_lifetime });
+  const health = healthOf(credential, issues, lifespan, now);
+  const findings = auditConnection({ credential, profile, config });
+  const waitsForPerson = PERSONAL.has(health) || credential.state !== 'connected';
   return {
     configured: issues.length === 0,
     state: credential.state,
     health,
-    summary: summaryOf(credential, health, issues),
+    summary: summaryOf(credential, health, issues, lifespan),
     needs_reauth: credential.state !== 'connected',
     token_acquired: credential.state === 'connected',
     expires_at: isoOrNull(token?.expires_at),
@@ -179,7 +199,11 @@ export function oauthStatus(
     next_refresh_at: isoOrNull(credential.next_refresh_at),
     next_refresh_reason: credential.next_refresh_reason,
     generation: credential.generation.toString(),
-    forecast: forecastOf(credential, config),
+    forecast: { ...lifespan, lives_until: isoOrNull(lifespan.lives_until) },
+    provider: { id: profile.id, title: profile.title, source: profile.source },
+    renewal: renewalOf(credential),
+    findings,
+    needs_person: waitsForPerson || findings.some(({ severity }) => severity === 'action'),
     last_revocation: revocation && {
       occurred_at: new Date(revocation.occurred_at).toISOString(),
       reason: revocation.reason,

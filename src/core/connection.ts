@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseDuration } from './duration.ts';
 import type { FieldIssue } from './errors.ts';
+import { profileOverrideSchema, providerIdSchema } from './provider-profile.ts';
 
 /** A connection is identified by its kind and its name, everywhere. */
 export type ConnectionKey = { kind: string; name: string };
@@ -89,7 +90,9 @@ export const sharedConfigShape = {
   username: z.string().min(1).optional(),
   password: secretText.optional(),
   static_headers: z.record(headerName, secretText).optional(),
-  provider: z.string().min(1).optional(),
+  provider: providerIdSchema.optional(),
+  oauth2_profile: profileOverrideSchema.optional(),
+  oauth2_refresh_canary: z.boolean('must be true or false').optional(),
   oauth2_grant: z
     .literal('authorization_code', 'must be authorization_code: other grants are not supported yet')
     .optional(),
@@ -145,6 +148,11 @@ export function checkSharedConfig(config: SharedConfig, context: z.RefinementCtx
   }
   for (const name of Object.keys(config.oauth2_authorize_params ?? {})) {
     if (OWNED_AUTHORIZE_PARAMS.has(name)) issue('oauth2_authorize_params', `must not set ${name}: the flow sets it`);
+  }
+  for (const name of Object.keys(config.oauth2_profile?.authorize_params ?? {})) {
+    const path = ['oauth2_profile', 'authorize_params'];
+    const message = `must not set ${name}: the flow sets it`;
+    if (OWNED_AUTHORIZE_PARAMS.has(name)) context.addIssue({ code: 'custom', path, message });
   }
 }
 

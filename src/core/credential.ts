@@ -50,6 +50,8 @@ export type Revocation = {
   decided_by: Decider;
   /** The generation that was given up; an escrowed successor of it may lift the verdict (rule 13). */
   from_generation: bigint;
+  /** The provider refused the very first refresh of the grant. */
+  first_refresh?: true;
 };
 
 export const REFRESH_REASONS = [
@@ -60,6 +62,7 @@ export const REFRESH_REASONS = [
   'operator',
   'upstream_401',
   'tool_call',
+  'canary',
 ] as const;
 export type RefreshReason = (typeof REFRESH_REASONS)[number];
 
@@ -122,6 +125,8 @@ export type TokenChange =
       /** Carried over when the answer held no new one. */
       refresh_token: Secret | null;
       refresh_token_fingerprint: string | null;
+      /** Left out: it moved, or nobody can tell. */
+      refresh_deadline_fixed?: boolean;
       schedule: Schedule;
     }
   | {
@@ -143,12 +148,16 @@ export type TokenChange =
       intent: 'close' | 'keep_open';
       schedule: Schedule;
     }
-  | { type: 'revoked'; revocation: Omit<Revocation, 'from_generation'> }
+  | { type: 'revoked'; revocation: Omit<Revocation, 'from_generation' | 'first_refresh'> }
   /**
    * By a person. Every consent that was begun before ends with it (rule 3). What was never connected stays so, but no
    * consent begun before can land any more.
    */
-  | { type: 'disconnected'; revocation: Omit<Revocation, 'from_generation'>; revoke?: RevocationOrder };
+  | {
+      type: 'disconnected';
+      revocation: Omit<Revocation, 'from_generation' | 'first_refresh'>;
+      revoke?: RevocationOrder;
+    };
 
 export type Settlement = {
   key: ConnectionKey;

@@ -13,7 +13,7 @@ export type PresentInput = {
     boot_id: bigint /** Attempts of this process that still listen for a reply. */;
     listening: ReadonlySet<string>;
   };
-  profile: Pick<ProviderProfile, 'rotation' | 'honours_previous'>;
+  profile: Pick<ProviderProfile, 'rotation' | 'honours_previous'> & Partial<Pick<ProviderProfile, 'grace_window'>>;
   settings: Pick<ProtocolSettings, 'lease' | 'listening_lease' | 'owner_wait' | 'access_lead'>;
   now: Instant;
 };
@@ -24,8 +24,10 @@ export type PresentVerdict =
   | { may: false; until: Instant; why: 'leased' | 'listening' | 'awaiting_owner' | 'awaiting_access_token_end' };
 
 /** Whether presenting the token again cannot hurt: the server does not rotate, or still honours the previous token. */
-function repeatIsHarmless(profile: PresentInput['profile']): boolean {
-  return profile.rotation === 'none' || profile.honours_previous;
+function repeatIsHarmless(profile: PresentInput['profile'], age_ms: number): boolean {
+  if (profile.rotation === 'none') return true;
+  // Past its window the previous token is a reuse, and ends the family.
+  return profile.honours_previous && age_ms <= (profile.grace_window ?? Number.POSITIVE_INFINITY);
 }
 
 /**
@@ -38,7 +40,7 @@ function ownerVerdict(intent: Intent, { credential, self, profile, settings, now
   }
   // Without a disclosed expiry nothing is gained by waiting beyond the lease.
   const end = credential.token && aboutToEnd(credential.token, settings);
-  if (repeatIsHarmless(profile) || end === null || end <= now) return { may: true };
+  if (repeatIsHarmless(profile, intent.age_ms) || end === null || end <= now) return { may: true };
   return { may: false, until: end, why: 'awaiting_access_token_end' };
 }
 

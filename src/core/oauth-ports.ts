@@ -1,6 +1,7 @@
 import type { ErrorClass, TokenTypeHint } from './auth-event.ts';
 import type { ConnectionConfig, ConnectionKey } from './connection.ts';
 import type { ClientBinding } from './credential.ts';
+import type { ProviderProfile } from './provider-facts.ts';
 import type { Secret } from './redact.ts';
 import type { RegisteredClient } from './store-ports.ts';
 import type { TokenReply } from './token-response.ts';
@@ -53,6 +54,9 @@ export interface Notifier {
   subscribe(channel: NotifyChannel, listener: (payload: string) => void): () => void;
 }
 export type NotifyChannel = 'connections' | 'credentials';
+
+/** How this provider wants to be asked; left out: as its host is known. */
+export type TokenRequestTaste = Pick<ProviderProfile, 'scope_on_refresh' | 'token_accept'>;
 
 export type TokenRequestClient = {
   binding: ClientBinding;
@@ -108,11 +112,18 @@ export interface AuthorizationServer {
   /** Never rejects: a failure is a TokenReply. Listens for `listen_ms`, well past the caller's own deadline (rule 9). */
   exchangeCode(
     client: TokenRequestClient,
-    request: { code: string; redirect_uri: string; code_verifier: Secret; listen_ms: number; origin_of_trust: string },
+    request: {
+      code: string;
+      redirect_uri: string;
+      code_verifier: Secret;
+      listen_ms: number;
+      origin_of_trust: string;
+      profile?: TokenRequestTaste;
+    },
   ): Promise<TokenReply>;
   refresh(
     client: TokenRequestClient,
-    request: { refresh_token: Secret; listen_ms: number; origin_of_trust: string },
+    request: { refresh_token: Secret; listen_ms: number; origin_of_trust: string; profile?: TokenRequestTaste },
   ): Promise<TokenReply>;
   /** RFC 7009. Never rejects. */
   revoke(

@@ -11,6 +11,7 @@ export type Principal = {
 /** The actors that are not persons, as the history shows them. */
 export const ACTOR = {
   backgroundRefresh: 'system:background-refresh',
+  refreshCanary: 'system:refresh-canary',
   toolCall: 'system:tool-call',
   recovery: 'system:recovery',
   configurationFile: 'system:configuration-file',

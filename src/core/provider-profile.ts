@@ -1,132 +1,75 @@
-/**
- * What is known of one identity provider's tokens. Data only: every field can be overridden on the connection, and
- * `source` tells what the knowledge rests on.
- */
-export type ProviderProfile = {
-  id: string;
-  title: string;
-  /** `described`: from the described system; `reported`: publicly reported, not verified by us. */
-  source: 'described' | 'reported' | 'default';
-  /** Host names of its authorization servers; a leading dot matches any subdomain. */
-  hosts: readonly string[];
-  /**
-   * none: the refresh token stays; rotating: a new one with each use; one_time: the old one is dead at once, and its
-   * reuse may end the grant; unknown: assume the strictest.
-   */
-  rotation: 'none' | 'rotating' | 'one_time' | 'unknown';
-  /** Whether the previous token (N-1) is still honoured for a while after a rotation (protocol rule 14). */
-  honours_previous: boolean;
-  /** Codes beside `invalid_grant` that prove the grant dead. */
-  dead_grant_codes: readonly string[];
-  scope_for_refresh_token: string | null;
-  authorize_params: Readonly<Record<string, string>>;
-  /** Whether RFC 8707 `resource` may be sent. */
-  accepts_resource: boolean;
-  /** Whether a refresh must name the scope again. */
-  scope_on_refresh: boolean;
-};
+import { z } from 'zod';
+import { parseDuration } from './duration.ts';
+import { MAX_LIFETIME_NEEDS, type ProviderFacts, type ProviderProfile, UNKNOWN_PROVIDER } from './provider-facts.ts';
+import { PROVIDER_IDS, PROVIDER_PROFILES } from './provider-profiles.ts';
+import type { Instant } from './token-set.ts';
 
-const UNKNOWN: ProviderProfile = {
-  id: 'unknown',
-  title: 'Unknown provider',
-  source: 'default',
-  hosts: [],
-  rotation: 'unknown',
-  honours_previous: false,
-  dead_grant_codes: [],
-  scope_for_refresh_token: null,
-  authorize_params: {},
-  accepts_resource: true,
-  scope_on_refresh: false,
-};
+export type { ProviderProfile } from './provider-facts.ts';
+export { PROVIDER_PROFILES } from './provider-profiles.ts';
 
-const profile = (
-  fields: Partial<ProviderProfile> & Pick<ProviderProfile, 'id' | 'title' | 'source'>,
-): ProviderProfile => ({
-  ...UNKNOWN,
-  ...fields,
-});
+function choice<const Values extends readonly [string, ...string[]]>(values: Values) {
+  return z.enum(values, `must be one of ${values.join(', ')}`);
+}
 
-export const PROVIDER_PROFILES: readonly ProviderProfile[] = [
-  profile({ id: 'keycloak', title: 'Keycloak', source: 'described', scope_for_refresh_token: 'offline_access' }),
-  profile({
-    id: 'auth0',
-    title: 'Auth0',
-    source: 'described',
-    hosts: ['.auth0.com'],
-    scope_for_refresh_token: 'offline_access',
-  }),
-  profile({
-    id: 'okta',
-    title: 'Okta',
-    source: 'described',
-    hosts: ['.okta.com', '.oktapreview.com'],
-    scope_for_refresh_token: 'offline_access',
-  }),
-  profile({
-    id: 'google',
-    title: 'Google',
-    source: 'described',
-    hosts: ['accounts.google.com', 'oauth2.googleapis.com'],
-    rotation: 'none',
-    authorize_params: { access_type: 'offline', prompt: 'consent' },
-  }),
-  profile({
-    id: 'salesforce',
-    title: 'Salesforce',
-    source: 'described',
-    hosts: ['login.salesforce.com', 'test.salesforce.com', '.my.salesforce.com'],
-    scope_for_refresh_token: 'refresh_token',
-  }),
-  profile({
-    id: 'entra',
-    title: 'Microsoft Entra',
-    source: 'described',
-    hosts: ['login.microsoftonline.com'],
-    scope_for_refresh_token: 'offline_access',
-    accepts_resource: false,
-    scope_on_refresh: true,
-  }),
-  profile({
-    id: 'github',
-    title: 'GitHub',
-    source: 'reported',
-    hosts: ['github.com'],
-    rotation: 'one_time',
-    dead_grant_codes: ['bad_refresh_token'],
-  }),
-  profile({
-    id: 'gitlab',
-    title: 'GitLab',
-    source: 'reported',
-    hosts: ['gitlab.com'],
-    rotation: 'one_time',
-  }),
-  profile({
-    id: 'slack',
-    title: 'Slack',
-    source: 'reported',
-    hosts: ['slack.com'],
-    rotation: 'one_time',
-    dead_grant_codes: ['invalid_refresh_token'],
-  }),
-  profile({
-    id: 'notion',
-    title: 'Notion',
-    source: 'reported',
-    hosts: ['api.notion.com', 'mcp.notion.com'],
-    rotation: 'one_time',
-  }),
-  profile({
-    id: 'atlassian',
-    title: 'Atlassian',
-    source: 'reported',
-    hosts: ['auth.atlassian.com'],
-    rotation: 'rotating',
-    scope_for_refresh_token: 'offline_access',
-    authorize_params: { audience: 'api.atlassian.com', prompt: 'consent' },
-  }),
-];
+const flag = z.boolean('must be true or false');
+const text = z.string('must be a text').min(1, 'must not be empty');
+const lifetime = z
+  .string('must be a duration such as 60d, 24h or 30m, or null for none')
+  .trim()
+  .refine((value) => parseDuration(value) !== undefined, 'must be a duration such as 60d, 24h or 30m, or null for none')
+  .nullable();
+const parameters = z.record(z.string().min(1), z.string('must be a text'), 'must be a map of texts');
+
+/** A field of a profile as an operator writes it: durations are texts, null unsays what the profile says. */
+type Written<Value> = number extends Value ? z.ZodType<string | null> : z.ZodType<Value>;
+type OverrideShape = { [Name in keyof ProviderFacts]-?: Written<ProviderFacts[Name]> };
+
+const overrideShape = {
+  rotation: choice(['none', 'rotating', 'one_time', 'unknown']),
+  honours_previous: flag,
+  grace_window: lifetime,
+  dead_grant_codes: z.array(text, 'must be a list of error codes'),
+  gives_refresh_token: flag,
+  scope_for_refresh_token: text.nullable(),
+  session_bound_without_scope: text.nullable(),
+  authorize_params: parameters,
+  accepts_resource: flag,
+  scope_on_refresh: flag,
+  token_endpoint_auth_method: choice([
+    'client_secret_basic',
+    'client_secret_basic_raw',
+    'client_secret_post',
+    'none',
+  ]).nullable(),
+  token_accept: text.regex(/^[\x20-\x7E]+$/, 'must be a media type'),
+  access_lifetime: lifetime,
+  refresh_idle_lifetime: lifetime,
+  refresh_absolute_lifetime: lifetime,
+  discloses_refresh_expiry: flag,
+  max_lifetime_need: choice(MAX_LIFETIME_NEEDS),
+  testing_mode_lifetime: lifetime,
+  testing_mode: flag,
+  refresh_canary: flag,
+} as const satisfies OverrideShape;
+
+const LIFETIMES = [
+  'grace_window',
+  'access_lifetime',
+  'refresh_idle_lifetime',
+  'refresh_absolute_lifetime',
+  'testing_mode_lifetime',
+] as const;
+
+/** `oauth2_profile` of a connection: any field of the profile, which it replaces as a whole. */
+export const profileOverrideSchema = z.strictObject(overrideShape).partial();
+
+/** `provider` of a connection: the id of a profile. */
+export const providerIdSchema = z
+  .string()
+  .refine((id) => PROVIDER_IDS.includes(id), `must be one of ${PROVIDER_IDS.join(', ')}`);
+
+/** The fields that an operator may replace, for the documentation. */
+export const OVERRIDABLE_FIELDS = Object.keys(overrideShape) as (keyof ProviderFacts)[];
 
 function matchesHost(pattern: string, host: string): boolean {
   return pattern.startsWith('.') ? host.endsWith(pattern) : host === pattern;
@@ -136,7 +79,57 @@ function matchesHost(pattern: string, host: string): boolean {
 export function providerProfile(id: string | undefined, tokenEndpoint: string | null): ProviderProfile {
   const named = PROVIDER_PROFILES.find((candidate) => candidate.id === id);
   if (named) return named;
-  if (tokenEndpoint === null) return UNKNOWN;
-  const host = new URL(tokenEndpoint).hostname;
-  return PROVIDER_PROFILES.find((candidate) => candidate.hosts.some((entry) => matchesHost(entry, host))) ?? UNKNOWN;
+  if (tokenEndpoint === null) return UNKNOWN_PROVIDER;
+  const { hostname, pathname } = new URL(tokenEndpoint);
+  return (
+    PROVIDER_PROFILES.find((candidate) => candidate.hosts.some((entry) => matchesHost(entry, hostname))) ??
+    PROVIDER_PROFILES.find(({ token_path }) => token_path !== null && pathname.endsWith(token_path)) ??
+    UNKNOWN_PROVIDER
+  );
+}
+
+/** What a connection says of its provider. Any configuration fits, one that is no longer valid too. */
+export type ProviderChoice = {
+  provider?: unknown;
+  oauth2_profile?: unknown;
+  oauth2_refresh_max_lifetime?: unknown;
+  oauth2_refresh_canary?: unknown;
+};
+
+/**
+ * The profile that holds for one connection: that of its provider, with whatever its configuration replaces. Every
+ * consumer reads this one. An override that does not pass validation is left out: a schema that grew stricter must not
+ * change how a live token is treated more than it has to.
+ */
+export function connectionProfile(config: ProviderChoice | null, tokenEndpoint: string | null): ProviderProfile {
+  const id = typeof config?.provider === 'string' ? config.provider : undefined;
+  const profile = { ...providerProfile(id, tokenEndpoint) };
+  const written = profileOverrideSchema.safeParse(config?.oauth2_profile ?? {});
+  if (written.success) {
+    Object.assign(profile, written.data);
+    for (const name of LIFETIMES) {
+      const value = written.data[name];
+      if (value !== undefined) profile[name] = value === null ? null : (parseDuration(value) ?? null);
+    }
+  }
+  if (typeof config?.oauth2_refresh_canary === 'boolean') profile.refresh_canary = config.oauth2_refresh_canary;
+  return profile;
+}
+
+/** `oauth2_refresh_max_lifetime` in milliseconds; null: not configured. */
+export function configuredMaxLifetime(config: ProviderChoice | null): number | null {
+  const value = config?.oauth2_refresh_max_lifetime;
+  return typeof value === 'string' ? (parseDuration(value.trim()) ?? null) : null;
+}
+
+/**
+ * How long a refresh token lives unused, as far as anybody knows: what the operator configured, else, where the
+ * provider disclosed nothing, what its profile documents.
+ */
+export function refreshMaxLifetime(
+  config: ProviderChoice | null,
+  profile: Pick<ProviderProfile, 'refresh_idle_lifetime'>,
+  disclosed: Instant | null,
+): number | null {
+  return configuredMaxLifetime(config) ?? (disclosed === null ? profile.refresh_idle_lifetime : null);
 }

@@ -15,9 +15,14 @@ export type PolicyInput = {
    */
   wall_clock: boolean;
   settings: Pick<ProtocolSettings, 'access_lead' | 'refresh_lead'>;
+  /** Right after a consent: one refresh, so that a grant that cannot be renewed is found while the person is there. */
+  canary?: boolean;
   /** In [0, 1): moves the moment earlier by up to a tenth of the lead, so that connections made together drift apart. */
   jitter: number;
 };
+
+/** After the upstream's first sessions, and long before whoever connected has closed the page. */
+export const CANARY_DELAY_MS = 3_000;
 
 /** A provider that gives tokens of no length must not be asked in a tight loop. */
 const MIN_PAUSE_MS = 1_000;
@@ -26,7 +31,7 @@ const MIN_PAUSE_MS = 1_000;
 function moment(from: Instant, end: Instant, lead: number, jitter: number): Instant {
   const lifetime = Math.max(end - from, 0);
   const capped = Math.min(lead, lifetime / 2);
-  return Math.floor(end - capped - Math.min(capped, lifetime / 2) * 0.1 * jitter);
+  return Math.floor(end - capped - capped * 0.1 * jitter);
 }
 
 /** When the access token is about to end: its end less its lead. null: it names no end. */
@@ -46,7 +51,14 @@ export function aboutToEnd(
  * verdict of design §4); one that never ends has none.
  * @returns null when nothing is to be done
  */
-export function nextRefresh({ token, refresh_max_lifetime, wall_clock, settings, jitter }: PolicyInput): Schedule {
+export function nextRefresh({
+  token,
+  refresh_max_lifetime,
+  wall_clock,
+  canary,
+  settings,
+  jitter,
+}: PolicyInput): Schedule {
   if (!token.has_refresh_token) {
     return token.expires_at === null ? null : { at: token.expires_at, reason: 'access_token_expiring' };
   }
@@ -64,11 +76,31 @@ export function nextRefresh({ token, refresh_max_lifetime, wall_clock, settings,
     const end = token.refresh_used_at + refresh_max_lifetime;
     candidates.push({ at: moment(token.refresh_used_at, end, refresh_lead, jitter), reason: 'max_lifetime' });
   }
+  if (canary) candidates.push({ at: token.received_at + CANARY_DELAY_MS, reason: 'canary' });
   const first = candidates.reduce<Schedule>(
     (soonest, next) => (soonest && soonest.at <= next.at ? soonest : next),
     null,
   );
   return first && { ...first, at: Math.max(first.at, token.received_at + MIN_PAUSE_MS) };
+}
+
+/** What rounds to whole seconds on either side. */
+const ROUNDING_MS = 1_000;
+
+/**
+ * Whether the disclosed deadline of the refresh token moves with its use. One that slides has moved about as far as time
+ * has passed since the last use, a wall clock not at all; a slow answer and whole seconds blur both, so that two uses
+ * close together say nothing, and what was known holds.
+ */
+export function deadlineFixed(
+  before: Pick<TokenFacts, 'refresh_expires_at' | 'refresh_used_at' | 'refresh_deadline_fixed'> | null,
+  after: { refresh_expires_at: Instant | null; received_at: Instant; sent_at: Instant },
+): boolean {
+  if (before === null || before.refresh_expires_at === null || after.refresh_expires_at === null) return false;
+  const elapsed = after.received_at - before.refresh_used_at;
+  const blur = ROUNDING_MS + Math.max(after.received_at - after.sent_at, 0);
+  if (elapsed < 2 * blur) return before.refresh_deadline_fixed;
+  return after.refresh_expires_at - before.refresh_expires_at < elapsed / 2;
 }
 
 /**

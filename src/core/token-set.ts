@@ -27,6 +27,8 @@ export type TokenFacts = {
   scope: string | null;
   expires_at: Instant | null;
   refresh_expires_at: Instant | null;
+  /** The last refresh did not move `refresh_expires_at`: it is a wall clock from the consent. */
+  refresh_deadline_fixed: boolean;
   has_refresh_token: boolean;
   refresh_token_fingerprint: string | null;
   /** When the access token was received; with `expires_at` it gives its lifetime. */

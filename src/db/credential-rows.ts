@@ -25,6 +25,7 @@ function tokenOf(row: CredentialRow): TokenFacts | null {
     scope: row.scope,
     expires_at: toInstant(row.expires_at),
     refresh_expires_at: toInstant(row.refresh_expires_at),
+    refresh_deadline_fixed: row.refresh_deadline_fixed,
     has_refresh_token: row.refresh_token !== null,
     refresh_token_fingerprint: row.refresh_token_fingerprint,
     received_at: toInstant(row.received_at),
@@ -66,6 +67,7 @@ function revocationOf(row: CredentialRow): Revocation | null {
     idp_host: row.revocation_idp_host,
     decided_by: row.revocation_decided_by ?? 'idp',
     from_generation: BigInt(row.revoked_from_generation),
+    ...(row.revocation_decided_by === 'idp' && row.last_refreshed_at === null ? { first_refresh: true } : {}),
   };
 }
 

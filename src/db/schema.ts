@@ -40,6 +40,7 @@ export type CredentialTable = {
   scope: string | null;
   expires_at: Date | null;
   refresh_expires_at: Date | null;
+  refresh_deadline_fixed: Generated<boolean>;
   refresh_token_fingerprint: string | null;
   received_at: Date | null;
   refresh_used_at: Date | null;

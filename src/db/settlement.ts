@@ -159,6 +159,7 @@ function refreshedColumns(
     ...scheduleColumns(change.schedule),
     scope: tokens.scope ?? row.scope,
     refresh_expires_at: toTimestamp(tokens.refresh_expires_at) ?? keptDeadline,
+    refresh_deadline_fixed: change.refresh_deadline_fixed ?? false,
     refresh_token_fingerprint: change.refresh_token_fingerprint,
     last_refreshed_at: toTimestamp(tokens.received_at),
     settled_attempt_id: change.attempt_id,
@@ -177,6 +178,7 @@ function connectedColumns(
     // RFC 6749 §5.1: an answer without a scope grants what was asked for.
     scope: tokens.scope ?? change.binding.scope,
     refresh_expires_at: toTimestamp(tokens.refresh_expires_at),
+    refresh_deadline_fixed: false,
     refresh_token_fingerprint: change.refresh_token_fingerprint,
     last_refreshed_at: null,
     settled_attempt_id: change.attempt_id,

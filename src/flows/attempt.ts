@@ -3,7 +3,7 @@ import { isTokenIssue } from '../core/connection-status.ts';
 import type { Credential, CredentialSecrets } from '../core/credential.ts';
 import { mayPresent } from '../core/intent-rules.ts';
 import type { AttemptView, AuthorizationServer, ConnectionStore, CredentialStore, EscrowEntry } from '../core/ports.ts';
-import { providerProfile } from '../core/provider-profile.ts';
+import { connectionProfile } from '../core/provider-profile.ts';
 import type { Secret } from '../core/redact.ts';
 import { tokenRequestClient, trustOf } from '../core/token-client.ts';
 import type { TokenReply } from '../core/token-response.ts';
@@ -38,6 +38,8 @@ type Ready = {
   refreshToken: Secret;
   /** null: no longer valid, so that nothing but what was bound at the consent is used. */
   config: ConnectionConfig | null;
+  /** As stored, valid or not: what it says of its provider holds as far as it can be read. */
+  typed: ConnectionConfig;
 };
 
 /** A token this young, or in the first quarter of a shorter life, was hardly revoked; whoever refuses it refuses the next one, too. */
@@ -87,10 +89,7 @@ async function prepare(
     credential,
     intent_owner: view.intent_owner,
     self: { ...deps.self, listening: deps.listening },
-    profile: providerProfile(
-      connection.issues.length === 0 ? connection.config.provider : undefined,
-      binding.token_endpoint,
-    ),
+    profile: connectionProfile(connection.config, binding.token_endpoint),
     settings: deps.settings,
     now,
   });
@@ -106,6 +105,7 @@ async function prepare(
     refreshToken: secrets.refresh_token,
     // A schema that grew stricter must not let a live token die: it needs no more than its binding.
     config: connection.issues.length === 0 ? connection.config : null,
+    typed: connection.config,
   };
   return { ready };
 }
@@ -187,7 +187,12 @@ async function present(deps: AttemptDeps, ready: Ready, request: RefreshRequest,
   let told = false;
   let answered = false;
   const handled = deps.authorizationServer
-    .refresh(client, { refresh_token: refreshToken, listen_ms: settings.late_listening, origin_of_trust })
+    .refresh(client, {
+      refresh_token: refreshToken,
+      listen_ms: settings.late_listening,
+      origin_of_trust,
+      profile: connectionProfile(ready.typed, credential.binding.token_endpoint),
+    })
     .then((reply) => {
       answered = reply.type === 'answer';
       // That no answer came has been told at the deadline.

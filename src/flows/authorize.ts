@@ -1,10 +1,11 @@
 import type { AuthEventDetail, NewAuthEvent } from '../core/auth-event.ts';
 import { originOfTrust, readAuthorizationResponse } from '../core/authorization-request.ts';
-import { type ConnectionKey, connectionLabel } from '../core/connection.ts';
+import { type ConnectionConfig, type ConnectionKey, connectionLabel } from '../core/connection.ts';
 import { isoOrNull } from '../core/connection-status.ts';
 import { idpHostOf } from '../core/credential.ts';
 import { AppError, toAppError } from '../core/errors.ts';
 import type { AuthEventStore, ConsentStore, EscrowEntry, PendingConsent } from '../core/ports.ts';
+import { connectionProfile } from '../core/provider-profile.ts';
 import { Secret } from '../core/redact.ts';
 import type { TokenReply } from '../core/token-response.ts';
 import type { AuthorizeFlow, CallbackResult } from './api.ts';
@@ -143,11 +144,13 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
   async function exchange(
     consent: PendingConsent,
     state: string,
-    origin_of_trust: string,
+    config: ConnectionConfig,
     code: string,
     consent_seq: bigint,
   ): Promise<Settled | 'late' | undefined> {
     const client = { binding: consent.binding, client_secret: consent.client_secret };
+    const origin_of_trust = originOfTrust(config);
+    const profile = connectionProfile(config, consent.binding.token_endpoint);
     const credential = await deps.credentials.read(consent.key);
     const sent_at = clock.now();
     const entryOf = (reply: TokenReply): EscrowEntry => ({
@@ -172,7 +175,14 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
     const attempt_id = random.uuid();
     const { code_verifier, redirect_uri } = consent;
     const handled = deps.authorizationServer
-      .exchangeCode(client, { code, redirect_uri, code_verifier, listen_ms: settings.late_listening, origin_of_trust })
+      .exchangeCode(client, {
+        code,
+        redirect_uri,
+        code_verifier,
+        listen_ms: settings.late_listening,
+        origin_of_trust,
+        profile,
+      })
       .then((reply) => deps.keeper.keep(entryOf(reply)))
       .finally(() => ended(state));
     return withinDeadline(deps, attempt_id, handled);
@@ -187,7 +197,7 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
     const host = idpHostOf(consent.binding) ?? 'the identity provider';
     const connection = await deps.connections.read(consent.key);
     if (connection?.incarnation !== consent.incarnation) return EXPIRED;
-    const settled = await exchange(consent, state, originOfTrust(connection.config), code, consent_seq);
+    const settled = await exchange(consent, state, connection.config, code, consent_seq);
     if (settled === 'late') {
       const message = `${host} has not answered the exchange of the code in time. If it still does, the connection is made; else click Connect again.`;
       return fail(consent, 'timeout', message, { step: 'token_exchange', error_class: 'timeout' });

@@ -20,7 +20,7 @@ import type {
   RegistrationStore,
   ServerMetadata,
 } from '../core/ports.ts';
-import { providerProfile } from '../core/provider-profile.ts';
+import { connectionProfile, type ProviderProfile } from '../core/provider-profile.ts';
 import { Secret } from '../core/redact.ts';
 
 export type ConsentRequestDeps = {
@@ -46,7 +46,11 @@ function fromRegistration(client: RegisteredClient): Client {
   return { client_id, client_secret, token_endpoint_auth_method, client_source: 'dynamic_registration' };
 }
 
-function configuredClient(config: ConnectionConfig, metadata: ServerMetadata): Client | undefined {
+function configuredClient(
+  config: ConnectionConfig,
+  metadata: ServerMetadata,
+  profile: ProviderProfile,
+): Client | undefined {
   if (!config.oauth2_client_id) return undefined;
   const secret = config.oauth2_client_secret;
   return {
@@ -54,6 +58,7 @@ function configuredClient(config: ConnectionConfig, metadata: ServerMetadata): C
     client_secret: secret === undefined ? null : new Secret(secret),
     token_endpoint_auth_method:
       config.oauth2_token_endpoint_auth_method ??
+      (secret === undefined ? null : profile.token_endpoint_auth_method) ??
       defaultAuthMethod(secret !== undefined, metadata.token_endpoint_auth_methods_supported),
     client_source: 'config',
   };
@@ -65,8 +70,9 @@ async function chooseClient(
   connection: Connection,
   metadata: ServerMetadata,
   scope: string | null,
+  profile: ProviderProfile,
 ): Promise<Client> {
-  const configured = configuredClient(connection.config, metadata);
+  const configured = configuredClient(connection.config, metadata, profile);
   if (configured) return configured;
   if (deps.clientIdMetadataUrl !== null && metadata.client_id_metadata_document_supported) {
     return {
@@ -133,10 +139,10 @@ export async function buildConsent(
   const connection = await connectionFor(deps, key);
   const { config } = connection;
   const metadata = await deps.authorizationServer.discover(config);
-  const profile = providerProfile(config.provider, metadata.token_endpoint);
+  const profile = connectionProfile(config, metadata.token_endpoint);
   const { scope, prompt } = chooseScope(config, metadata, profile);
   const resource = chooseResource(key.kind, config, metadata, profile);
-  const client = await chooseClient(deps, connection, metadata, scope);
+  const client = await chooseClient(deps, connection, metadata, scope, profile);
   const verifier = Buffer.from(deps.random.bytes(VERIFIER_BYTES)).toString('base64url');
   const { client_secret, ...bound } = client;
   const binding: ClientBinding = {

@@ -63,7 +63,8 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
     const host = hostOf(credential);
     count(host, 1);
     try {
-      await door.refreshClaimed(credential, ACTOR.backgroundRefresh);
+      const canary = credential.next_refresh_reason === 'canary';
+      await door.refreshClaimed(credential, canary ? ACTOR.refreshCanary : ACTOR.backgroundRefresh);
     } catch (error) {
       log.warn('a background refresh could not be carried out; it is tried again', {
         connection: connectionLabel(credential.key),

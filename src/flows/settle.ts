@@ -1,26 +1,25 @@
 import type { AuthEventDetail, NewAuthEvent } from '../core/auth-event.ts';
 import { type ConnectionConfig, type ConnectionKey, connectionLabel } from '../core/connection.ts';
 import { isoOrNull } from '../core/connection-status.ts';
-import type { Credential, Schedule, Settlement, SettleResult, TokenChange } from '../core/credential.ts';
+import type { Credential, Settlement, SettleResult, TokenChange } from '../core/credential.ts';
 import { idpHostOf } from '../core/credential.ts';
-import { parseDuration } from '../core/duration.ts';
-import type { Clock, CredentialStore, EscrowEntry, Fingerprint, Log, Notifier, Random } from '../core/ports.ts';
-import { providerProfile } from '../core/provider-profile.ts';
+import { gradeGrant } from '../core/grant-grade.ts';
+import type { EscrowEntry } from '../core/ports.ts';
 import { type RefreshOutcome, refreshOutcome } from '../core/refresh-outcome.ts';
-import { backoff, nextRefresh } from '../core/refresh-policy.ts';
-import type { ProtocolSettings } from '../core/settings.ts';
+import { backoff } from '../core/refresh-policy.ts';
 import { readTokenReply } from '../core/token-response.ts';
 import type { TokenSet } from '../core/token-set.ts';
+import {
+  type Context,
+  deadlineOf,
+  deadlinePassed,
+  profileOf,
+  type SettleDeps,
+  scheduleOf,
+  tokenFingerprint,
+} from './settle-schedule.ts';
 
-export type SettleDeps = {
-  credentials: Pick<CredentialStore, 'settle' | 'read'>;
-  notifier: Notifier;
-  fingerprint: Fingerprint;
-  clock: Clock;
-  random: Random;
-  log: Log;
-  settings: ProtocolSettings;
-};
+export type { SettleDeps } from './settle-schedule.ts';
 
 /** What became of a reply, for its caller. */
 export type Settled = {
@@ -29,40 +28,6 @@ export type Settled = {
   applied: boolean;
   current: Credential | undefined;
 };
-
-type Context = { deps: SettleDeps; entry: EscrowEntry; config: ConnectionConfig | null; replayed: boolean };
-
-function refreshMaxLifetime(config: ConnectionConfig | null): number | null {
-  return parseDuration(config?.oauth2_refresh_max_lifetime ?? '') ?? null;
-}
-
-function tokenFingerprint({ deps, entry }: Context, tokenSet: TokenSet): string | null {
-  const token = tokenSet.refresh_token ?? entry.presented_refresh_token;
-  return token ? deps.fingerprint(token) : null;
-}
-
-/** A deadline that a refresh repeats within a second, or does not name at all, has not moved. */
-const SAME_DEADLINE_MS = 1_000;
-
-/** When the tokens just received are due next. */
-function scheduleOf(context: Context, tokenSet: TokenSet): Schedule {
-  const { deps, entry, config } = context;
-  const before = entry.before.refresh_expires_at;
-  const after = tokenSet.refresh_expires_at ?? (tokenSet.refresh_token ? null : before);
-  return nextRefresh({
-    token: {
-      expires_at: tokenSet.expires_at,
-      refresh_expires_at: after,
-      has_refresh_token: (tokenSet.refresh_token ?? entry.presented_refresh_token) !== null,
-      received_at: tokenSet.received_at,
-      refresh_used_at: tokenSet.received_at,
-    },
-    wall_clock: after !== null && before !== null && after <= before + SAME_DEADLINE_MS,
-    refresh_max_lifetime: refreshMaxLifetime(config),
-    settings: deps.settings,
-    jitter: deps.random.fraction(),
-  });
-}
 
 function event(context: Context, event_type: NewAuthEvent['event_type'], detail: AuthEventDetail): NewAuthEvent {
   const { entry } = context;
@@ -83,11 +48,11 @@ function refreshDetail({ entry }: Context): AuthEventDetail {
 function refreshed(context: Context, tokenSet: TokenSet): Settlement {
   const { entry, replayed } = context;
   const fingerprint = tokenFingerprint(context, tokenSet);
-  const carried = tokenSet.refresh_token ? null : entry.before.refresh_expires_at;
+  const deadline = deadlineOf(context, tokenSet);
   const detail: AuthEventDetail = {
     ...refreshDetail(context),
     after_expires_at: isoOrNull(tokenSet.expires_at),
-    after_refresh_expires_at: isoOrNull(tokenSet.refresh_expires_at ?? carried),
+    after_refresh_expires_at: isoOrNull(deadline.refresh_expires_at),
     rotated_refresh: fingerprint !== entry.before.refresh_token_fingerprint,
     refresh_token_fingerprint: fingerprint,
   };
@@ -100,6 +65,7 @@ function refreshed(context: Context, tokenSet: TokenSet): Settlement {
       attempt_id: entry.attempt_id,
       refresh_token: tokenSet.refresh_token ?? entry.presented_refresh_token,
       refresh_token_fingerprint: fingerprint,
+      refresh_deadline_fixed: deadline.fixed,
       schedule: scheduleOf(context, tokenSet),
     },
     events: [event(context, replayed ? 'rotation_recovered' : 'refresh_succeeded', detail)],
@@ -110,12 +76,16 @@ function connected(context: Context, tokenSet: TokenSet): Settlement {
   const { entry } = context;
   const fingerprint = tokenFingerprint(context, tokenSet);
   const consent_seq = entry.consent_seq ?? 0n;
+  const scope = tokenSet.scope ?? entry.binding.scope;
+  const has_refresh_token = fingerprint !== null;
+  const facts = { ...tokenSet, scope, has_refresh_token, authenticated_at: tokenSet.received_at };
+  const grade = gradeGrant(facts, profileOf(context));
   return {
     key: entry.key,
     fence: { by: 'consent', incarnation: entry.incarnation, consent_seq },
     change: {
       type: 'connected',
-      token_set: { ...tokenSet, scope: tokenSet.scope ?? entry.binding.scope },
+      token_set: { ...tokenSet, scope },
       attempt_id: entry.attempt_id,
       consent_seq,
       binding: entry.binding,
@@ -126,10 +96,11 @@ function connected(context: Context, tokenSet: TokenSet): Settlement {
     },
     events: [
       event(context, 'connect_completed', {
-        scope: tokenSet.scope ?? entry.binding.scope,
+        scope,
         expires_at: isoOrNull(tokenSet.expires_at),
         refresh_expires_at: isoOrNull(tokenSet.refresh_expires_at),
-        has_refresh_token: fingerprint !== null,
+        has_refresh_token,
+        ...(grade.length === 0 ? {} : { grade }),
         refresh_token_fingerprint: fingerprint,
         duration_ms: entry.received_at - entry.sent_at,
         attempt_id: entry.attempt_id,
@@ -215,13 +186,13 @@ function settlementOf(context: Context, outcome: RefreshOutcome, credential: Cre
   return outcome.type === 'revoked' ? revoked(context, outcome) : kept(context, outcome, credential);
 }
 
-function outcomeOf({ entry, config }: Context): RefreshOutcome {
+function outcomeOf(context: Context): RefreshOutcome {
+  const { entry } = context;
   const answer = readTokenReply(entry.reply, entry.received_at);
-  const { refresh_expires_at } = entry.before;
   return refreshOutcome(answer, {
-    profile: providerProfile(config?.provider, entry.binding.token_endpoint),
+    profile: profileOf(context),
     ambiguous_before: entry.ambiguous_before,
-    deadline_passed: refresh_expires_at !== null && refresh_expires_at <= entry.sent_at,
+    deadline_passed: deadlinePassed(context),
   });
 }
 
@@ -259,8 +230,8 @@ export async function settleReply(
   config: ConnectionConfig | null,
   replayed: boolean,
 ): Promise<Settled> {
-  const context: Context = { deps, entry, config, replayed };
   const credential = await deps.credentials.read(entry.key);
+  const context: Context = { deps, entry, config, replayed, credential };
   const outcome = outcomeOf(context);
   if (!credential || credential.incarnation !== entry.incarnation)
     return { outcome, applied: false, current: credential };

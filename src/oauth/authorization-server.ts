@@ -1,10 +1,14 @@
 import { createHash } from 'node:crypto';
-import type { AuthorizationServer, Clock, Fetch } from '../core/ports.ts';
+import type { AuthorizationServer, Clock, Fetch, TokenRequestClient, TokenRequestTaste } from '../core/ports.ts';
 import { providerProfile } from '../core/provider-profile.ts';
 import { discover } from './discovery.ts';
 import type { ClientMetadata } from './registration.ts';
 import { registerClient } from './registration.ts';
 import { revocationRequest, tokenRequest } from './token-endpoint.ts';
+
+function tasteOf({ binding }: TokenRequestClient, { profile }: { profile?: TokenRequestTaste }): TokenRequestTaste {
+  return profile ?? providerProfile(undefined, binding.token_endpoint);
+}
 
 /** Us as a client of authorization servers. */
 export function createAuthorizationServer(tools: {
@@ -26,11 +30,12 @@ export function createAuthorizationServer(tools: {
           code_verifier: request.code_verifier.reveal(),
           resource: client.binding.resource,
         },
+        accept: tasteOf(client, request).token_accept,
         listen_ms: request.listen_ms,
         origin_of_trust: request.origin_of_trust,
       }),
     refresh: (client, request) => {
-      const profile = providerProfile(undefined, client.binding.token_endpoint);
+      const profile = tasteOf(client, request);
       return tokenRequest(tools, client, {
         fields: {
           grant_type: 'refresh_token',
@@ -38,6 +43,7 @@ export function createAuthorizationServer(tools: {
           scope: profile.scope_on_refresh ? client.binding.scope : null,
           resource: client.binding.resource,
         },
+        accept: profile.token_accept,
         listen_ms: request.listen_ms,
         origin_of_trust: request.origin_of_trust,
       });

@@ -76,7 +76,13 @@ async function readReply(response: Response, now: number): Promise<TokenReply> {
 async function postForm(
   { fetch, clock }: Tools,
   client: TokenRequestClient,
-  request: { url: string; fields: Record<string, string | null>; listen_ms: number; origin_of_trust: string },
+  request: {
+    url: string;
+    fields: Record<string, string | null>;
+    accept?: string;
+    listen_ms: number;
+    origin_of_trust: string;
+  },
 ): Promise<Response> {
   const form = new URLSearchParams();
   for (const [name, value] of Object.entries(request.fields)) if (value !== null) form.set(name, value);
@@ -84,7 +90,7 @@ async function postForm(
   return await fetch(request.url, {
     method: 'POST',
     headers: {
-      accept: 'application/json',
+      accept: request.accept ?? 'application/json',
       'content-type': 'application/x-www-form-urlencoded',
       ...authentication,
     },
@@ -100,7 +106,7 @@ async function postForm(
 export async function tokenRequest(
   tools: Tools,
   client: TokenRequestClient,
-  request: { fields: Record<string, string | null>; listen_ms: number; origin_of_trust: string },
+  request: { fields: Record<string, string | null>; accept?: string; listen_ms: number; origin_of_trust: string },
 ): Promise<TokenReply> {
   try {
     const response = await postForm(tools, client, { ...request, url: client.binding.token_endpoint });

@@ -36,6 +36,10 @@ export function connectedStatus(over: Partial<OAuthStatus> = {}): OAuthStatus {
       reason: 'refreshed_automatically',
       sentence: 'Refreshed before its refresh token ends, for as long as the identity provider honours it.',
     },
+    provider: { id: 'keycloak', title: 'Keycloak', source: 'described' },
+    renewal: 'proven',
+    findings: [],
+    needs_person: false,
     last_revocation: null,
     ...over,
   };

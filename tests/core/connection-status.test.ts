@@ -89,8 +89,8 @@ describe('the health of a connection', () => {
     [
       'without a refresh token',
       credentialFacts({}, { has_refresh_token: false }),
-      'ok',
-      'without a refresh token: it ends with the access token',
+      'reconnect_soon',
+      'Without a refresh token this connection ends with its access token',
     ],
     ['that never ends', credentialFacts({}, { has_refresh_token: false, expires_at: null }), 'ok', 'Connected. Tokens'],
     [
@@ -163,8 +163,10 @@ describe('the forecast', () => {
   it('asks for a configured lifetime where the provider discloses none', () => {
     const sentence = (credential: Credential, more = {}) =>
       oauthStatus(credential, { ...config, ...more }, [], NOW).forecast.sentence;
-    expect(sentence(credentialFacts())).toContain('oauth2_refresh_max_lifetime');
-    expect(sentence(credentialFacts(), { oauth2_refresh_max_lifetime: '60d' })).not.toContain('oauth2_refresh');
+    const silent = credentialFacts({}, { expires_at: null });
+    expect(sentence(silent)).toContain('oauth2_refresh_max_lifetime');
+    expect(sentence(credentialFacts())).not.toContain('oauth2_refresh');
+    expect(sentence(silent, { oauth2_refresh_max_lifetime: '60d' })).not.toContain('oauth2_refresh');
     expect(sentence(credentialFacts({}, { refresh_expires_at: NOW + HOUR }))).not.toContain('oauth2_refresh');
   });
 });

@@ -30,6 +30,7 @@ export function credentialFacts(more: Partial<Credential> = {}, token: Partial<T
       scope: 'read',
       expires_at: NOW + HOUR,
       refresh_expires_at: null,
+      refresh_deadline_fixed: false,
       has_refresh_token: true,
       refresh_token_fingerprint: 'print',
       received_at: NOW,

@@ -175,7 +175,7 @@ describe('the profile of a provider', () => {
   });
 
   it('assumes the strictest of whom it does not know', () => {
-    expect(providerProfile(undefined, null)).toEqual({
+    expect(providerProfile(undefined, null)).toMatchObject({
       id: 'unknown',
       title: 'Unknown provider',
       source: 'default',
@@ -201,11 +201,21 @@ describe('the profile of a provider', () => {
       'google none  ',
       'salesforce unknown  refresh_token',
       'entra unknown  offline_access',
+      'blackbaud one_time  ',
       'github one_time bad_refresh_token ',
       'gitlab one_time  ',
       'slack one_time invalid_refresh_token ',
       'notion one_time  ',
       'atlassian rotating  offline_access',
+      'xero unknown  offline_access',
+      'airtable unknown  ',
+      'docusign unknown  ',
+      'deel unknown  ',
+      'meta-ads unknown  ',
+      'reddit unknown  ',
+      'hydra one_time  offline_access',
+      'doorkeeper rotating  ',
+      'cognito unknown  ',
     ]);
     expect(providerProfile('entra', null)).toMatchObject({ accepts_resource: false, scope_on_refresh: true });
     for (const { hosts, id } of PROVIDER_PROFILES) {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -150,6 +150,33 @@ describe('the commands', () => {
     expect((await signIn()).status).toBe(401);
     await platform.stop();
     expectOneSentence(await runCli(args, platform.home.env), platform.home.dataDir, '--data-dir');
+  });
+
+  it('doctor tells of the running server what needs a person, and what to do when none runs', async () => {
+    const platform = await started();
+    const args = ['doctor', '--data-dir', platform.home.dataDir];
+    expect(await runCli(args, platform.home.env)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('Nothing needs a person.'),
+    });
+    await platform.putConnection('issues', { endpoint: 'https://mcp.example/mcp', auth_mode: 'oauth' });
+    const told = await runCli(args, platform.home.env);
+    expect(told).toMatchObject({ code: 1, stdout: expect.stringContaining('mcp/issues: never_connected') });
+    const json = await runCli([...args, '--json'], platform.home.env);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      needs_person: true,
+      connections: [{ kind: 'mcp', name: 'issues', oauth: { state: 'never_connected' } }],
+    });
+    chmodSync(join(platform.home.dataDir, 'secret.key'), 0o644);
+    expect((await runCli(args, platform.home.env)).stdout).toMatch(
+      /BAD .*secret\.key can be read by others\. Run: chmod 600/,
+    );
+    expect(await platform.stop()).toBe(0);
+    const ended = await runCli(args, platform.home.env);
+    expect(ended).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining('Start one (mcp-data-platform --transport http)'),
+    });
   });
 
   it('link works beside a server on PostgreSQL, too', async () => {

@@ -59,7 +59,8 @@ describeFlow('a person connects', (world) => {
     expect(await world().accessToken()).toBe('access-c1t0');
     expect(await world().credential()).toMatchObject({
       state: 'connected',
-      next_refresh_at: NOON + 55 * MINUTE,
+      next_refresh_at: NOON + 3_000,
+      next_refresh_reason: 'canary',
       token: { authenticated_by: ADA, authenticated_at: NOON, has_refresh_token: true, last_refreshed_at: null },
     });
     const events = await world().events();

@@ -38,6 +38,10 @@ export const STATUS: OAuthStatus = {
   next_refresh_reason: null,
   generation: '7',
   forecast: { lives_until: null, reason: 'refreshed_automatically', sentence: 'For as long as it is honoured.' },
+  provider: { id: 'keycloak', title: 'Keycloak', source: 'described' },
+  renewal: 'proven',
+  findings: [],
+  needs_person: false,
   last_revocation: null,
 };
 

@@ -210,6 +210,7 @@ export function settlementSuite(opened: () => OpenDatabase): void {
         idp_host: 'idp.example',
         decided_by: 'idp',
         from_generation: parent.generation,
+        first_refresh: true,
       });
       expect(result).toEqual({ applied: true, generation: row.generation });
       expect(row.generation).toBeGreaterThan(parent.generation);

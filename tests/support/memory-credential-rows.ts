@@ -28,10 +28,14 @@ export function newCredentialRow(tools: MemoryTools, key: ConnectionKey, incarna
 
 /** As a reader sees the row. What a revoked row keeps for a successor that lifts the verdict (rule 13) is not shown. */
 export function shown({ memory }: MemoryTools, { credential, intent_at }: CredentialRow): Credential {
-  const { state, token, intent } = credential;
+  const { state, token, intent, revocation } = credential;
   return structuredClone({
     ...credential,
     token: state === 'connected' ? token : null,
+    revocation: revocation && {
+      ...revocation,
+      ...(revocation.decided_by === 'idp' && token?.last_refreshed_at === null ? { first_refresh: true } : {}),
+    },
     intent: intent && { ...intent, age_ms: memory.now() - (intent_at ?? 0) },
   });
 }

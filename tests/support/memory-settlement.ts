@@ -36,7 +36,12 @@ function withTokens(
   refreshToken: Secret | null,
   facts: Pick<
     TokenFacts,
-    'scope' | 'refresh_expires_at' | 'last_refreshed_at' | 'authenticated_by' | 'authenticated_at'
+    | 'scope'
+    | 'refresh_expires_at'
+    | 'refresh_deadline_fixed'
+    | 'last_refreshed_at'
+    | 'authenticated_by'
+    | 'authenticated_at'
   >,
 ): CredentialRow {
   const { key } = row.credential;
@@ -76,6 +81,7 @@ function refreshed(tools: MemoryTools, row: CredentialRow, change: Extract<Token
     scope: token_set.scope ?? before?.scope ?? null,
     refresh_expires_at:
       instant(token_set.refresh_expires_at) ?? (rotated ? null : (before?.refresh_expires_at ?? null)),
+    refresh_deadline_fixed: change.refresh_deadline_fixed ?? false,
     last_refreshed_at: instant(token_set.received_at),
     authenticated_by: before?.authenticated_by ?? null,
     authenticated_at: before?.authenticated_at ?? null,
@@ -87,6 +93,7 @@ function connected(tools: MemoryTools, row: CredentialRow, change: Extract<Token
   const next = withTokens(tools, row, change, token_set.refresh_token ?? null, {
     scope: token_set.scope ?? binding.scope,
     refresh_expires_at: instant(token_set.refresh_expires_at),
+    refresh_deadline_fixed: false,
     last_refreshed_at: null,
     authenticated_by: change.authenticated_by,
     authenticated_at: instant(token_set.received_at),

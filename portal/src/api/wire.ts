@@ -10,10 +10,18 @@ export type {
   Decider,
   ErrorClass,
   FieldIssue,
+  Finding,
+  GrantGrade,
   Health,
   OAuthStatus,
   RefreshReason,
   RevocationReason,
   ToolkitTest,
 } from '../../../src/contract/schemas.ts';
-export { AUTH_EVENT_TYPES, AUTH_MODES, CONNECTION_NAME, REDACTED } from '../../../src/contract/schemas.ts';
+export {
+  AUTH_EVENT_TYPES,
+  AUTH_MODES,
+  CONNECTION_NAME,
+  PROVIDER_IDS,
+  REDACTED,
+} from '../../../src/contract/schemas.ts';

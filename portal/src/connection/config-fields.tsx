@@ -31,6 +31,7 @@ function TextControl({ field, control, ...props }: FieldsProps & { field: Config
         />
       );
     case 'choice':
+    case 'flag':
       return (
         <select {...control} value={value} onChange={change} className={CONTROL}>
           <option value="">Chosen by the platform</option>
@@ -39,6 +40,7 @@ function TextControl({ field, control, ...props }: FieldsProps & { field: Config
           ))}
         </select>
       );
+    case 'json':
     case 'map':
     case 'secret_map':
       return (
@@ -74,7 +76,7 @@ function OneField({ field, ...props }: FieldsProps & { field: ConfigField }) {
     <Field
       label={field.label}
       hint={field.hint}
-      optional={!field.required && field.type !== 'choice'}
+      optional={!field.required && field.type !== 'choice' && field.type !== 'flag'}
       issues={issuesAt(props.issues, field.key)}
     >
       {(control) => <TextControl field={field} control={control} {...props} />}

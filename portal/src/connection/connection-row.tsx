@@ -18,6 +18,7 @@ function Fact({ term, children }: { term: string; children: ReactNode }) {
 
 export function ConnectionRow({ connection }: { connection: Connection }) {
   const { kind, name, oauth } = connection;
+  const worst = oauth?.health === 'ok' ? oauth.findings.find(({ severity }) => severity === 'action') : undefined;
   return (
     <li className="relative grid gap-x-8 gap-y-3 px-5 py-5 transition-colors hover:bg-sunken sm:px-6 lg:grid-cols-[minmax(0,5fr)_minmax(0,6fr)]">
       <div className="min-w-0 space-y-1">
@@ -49,8 +50,14 @@ export function ConnectionRow({ connection }: { connection: Connection }) {
       <div className="min-w-0 space-y-2">
         <ConnectionBadges connection={connection} />
         <p className="text-sm wrap-anywhere">{localSentence(summaryText(connection))}</p>
-        {(oauth?.last_refreshed_at || oauth?.next_refresh_at) && (
+        {worst && <p className="text-sm text-warn wrap-anywhere">{localSentence(worst.sentence)}</p>}
+        {(oauth?.forecast.lives_until || oauth?.last_refreshed_at || oauth?.next_refresh_at) && (
           <dl className="relative z-[1] flex w-fit flex-wrap gap-x-5 gap-y-1 text-[0.8125rem]">
+            {oauth.forecast.lives_until && (
+              <Fact term="Lives until">
+                <Time iso={oauth.forecast.lives_until} />
+              </Fact>
+            )}
             {oauth.last_refreshed_at && (
               <Fact term="Refreshed">
                 <Time iso={oauth.last_refreshed_at} />

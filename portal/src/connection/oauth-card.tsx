@@ -3,6 +3,7 @@ import { HEALTH_LABELS } from '../text/labels.ts';
 import { localSentence } from '../text/time.ts';
 import { Card } from '../ui/card.tsx';
 import type { Tone } from '../ui/tone.ts';
+import { Findings } from './findings.tsx';
 import { OAuthActions } from './oauth-actions.tsx';
 import { RevocationFacts } from './revocation-facts.tsx';
 import { HealthBadge, StateBadge } from './state-badges.tsx';
@@ -42,6 +43,7 @@ export function OAuthCard({ connectionKey, status }: { connectionKey: Connection
             <p className="text-sm text-ink-soft wrap-anywhere">{localSentence(status.forecast.sentence)}</p>
           )}
         </div>
+        <Findings findings={status.findings} />
         {status.state === 'revoked' && status.last_revocation && (
           <RevocationFacts revocation={status.last_revocation} />
         )}

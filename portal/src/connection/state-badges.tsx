@@ -1,4 +1,5 @@
 import {
+  CalendarClock,
   CircleCheck,
   CircleDashed,
   FileWarning,
@@ -25,6 +26,7 @@ const HEALTH_ICONS: Record<Health, LucideIcon> = {
   client_misconfigured: ShieldX,
   access_token_expired: TimerOff,
   configuration_invalid: FileWarning,
+  reconnect_soon: CalendarClock,
 };
 
 export function StateBadge({ state }: { state: CredentialState }) {

@@ -1,7 +1,7 @@
 import type { ReactNode } from 'react';
 import type { OAuthStatus } from '../api/wire.ts';
 import { now } from '../clock.ts';
-import { refreshReasonWords } from '../text/labels.ts';
+import { RENEWAL_WORDS, refreshReasonWords } from '../text/labels.ts';
 import { Time } from '../ui/time.tsx';
 
 function Cell({ term, children, wide = false }: { term: string; children: ReactNode; wide?: boolean }) {
@@ -25,9 +25,27 @@ function refreshExpiry(status: OAuthStatus): string {
   return status.has_refresh_token ? 'Not disclosed by the provider' : 'Not applicable';
 }
 
+function ScopeCell({ scope }: { scope: string | null }) {
+  const scopes = scope?.split(/\s+/).filter(Boolean) ?? [];
+  return (
+    <Cell term="Scope" wide>
+      {scopes.length === 0 ? (
+        <Soft>Not named by the provider</Soft>
+      ) : (
+        <ul className="flex flex-wrap gap-1.5">
+          {scopes.map((scope) => (
+            <li key={scope} className="rounded-md border border-line bg-sunken px-2 py-0.5 font-mono text-[0.8125rem]">
+              {scope}
+            </li>
+          ))}
+        </ul>
+      )}
+    </Cell>
+  );
+}
+
 /** What is known of a connected OAuth connection, all of it from its row. */
 export function StatusGrid({ status }: { status: OAuthStatus }) {
-  const scopes = status.scope?.split(/\s+/).filter(Boolean) ?? [];
   return (
     <dl className="grid grid-cols-2 gap-x-6 gap-y-3.5 lg:grid-cols-3">
       <Cell term="Access token">{hasEnded(status.expires_at) ? 'Present, expired' : 'Present'}</Cell>
@@ -47,6 +65,10 @@ export function StatusGrid({ status }: { status: OAuthStatus }) {
           <Soft> {refreshReasonWords(status.next_refresh_reason)}</Soft>
         )}
       </Cell>
+      <Cell term="Lives without a person until">
+        <TimeOr iso={status.forecast.lives_until} otherwise="No end is known" />
+      </Cell>
+      <Cell term="Renewal">{RENEWAL_WORDS[status.renewal]}</Cell>
       <Cell term="Authorised by">
         {status.authenticated_by ?? <Soft>Not recorded</Soft>}
         {status.authenticated_at && (
@@ -55,7 +77,10 @@ export function StatusGrid({ status }: { status: OAuthStatus }) {
           </Soft>
         )}
       </Cell>
-      <Cell term="Identity provider">{status.idp_host ?? <Soft>Not recorded</Soft>}</Cell>
+      <Cell term="Identity provider">
+        {status.idp_host ?? <Soft>Not recorded</Soft>}
+        {status.provider.source !== 'default' && <Soft> ({status.provider.title})</Soft>}
+      </Cell>
       {status.failing_since && (
         <Cell term="Refreshing fails since">
           <Time iso={status.failing_since} />
@@ -67,22 +92,7 @@ export function StatusGrid({ status }: { status: OAuthStatus }) {
           )}
         </Cell>
       )}
-      <Cell term="Scope" wide>
-        {scopes.length === 0 ? (
-          <Soft>Not named by the provider</Soft>
-        ) : (
-          <ul className="flex flex-wrap gap-1.5">
-            {scopes.map((scope) => (
-              <li
-                key={scope}
-                className="rounded-md border border-line bg-sunken px-2 py-0.5 font-mono text-[0.8125rem]"
-              >
-                {scope}
-              </li>
-            ))}
-          </ul>
-        )}
-      </Cell>
+      <ScopeCell scope={status.scope} />
     </dl>
   );
 }

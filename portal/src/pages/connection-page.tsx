@@ -12,6 +12,7 @@ import { OAuthCard } from '../connection/oauth-card.tsx';
 import { ConnectionBadges } from '../connection/state-badges.tsx';
 import { TestPanel } from '../connection/test-panel.tsx';
 import { AUTH_MODE_LABELS, authModeOf, destinationText, kindLabel } from '../text/labels.ts';
+import { localSentence } from '../text/time.ts';
 import { LoadError, Loading } from '../ui/load-states.tsx';
 import { Notice } from '../ui/notice.tsx';
 import { PageHeading } from '../ui/page-heading.tsx';
@@ -63,6 +64,14 @@ function justConnected({ oauth }: Connection): boolean {
   return Math.abs(now() - Date.parse(oauth.authenticated_at)) < JUST_CONNECTED_MS;
 }
 
+/** What was found out about the grant while the person is still there. */
+function connectedWords({ oauth }: Connection): string {
+  const worst = oauth?.findings.find(({ severity }) => severity === 'action');
+  if (worst) return localSentence(worst.sentence);
+  if (oauth?.renewal === 'testing') return 'A first refresh is made now, to prove that this grant can be renewed.';
+  return 'The platform now keeps its token alive by itself; nobody has to be signed in.';
+}
+
 type ConnectionPageProps = { connectionKey: ConnectionKey; returned: boolean };
 
 export function ConnectionPage({ connectionKey, returned }: ConnectionPageProps) {
@@ -87,8 +96,12 @@ export function ConnectionPage({ connectionKey, returned }: ConnectionPageProps)
         {current && (
           <>
             {returnShown && justConnected(current) && (
-              <Notice tone="good" title={`${current.name} is connected`} onDismiss={dismiss}>
-                The platform now keeps its token alive by itself; nobody has to be signed in.
+              <Notice
+                tone={current.oauth?.needs_person ? 'warn' : 'good'}
+                title={`${current.name} is connected`}
+                onDismiss={dismiss}
+              >
+                {connectedWords(current)}
               </Notice>
             )}
             {current.oauth && <OAuthCard connectionKey={connectionKey} status={current.oauth} />}

@@ -1,4 +1,4 @@
-import { AUTH_MODES, type AuthMode, type FieldIssue, REDACTED } from '../api/wire.ts';
+import { AUTH_MODES, type AuthMode, type FieldIssue, PROVIDER_IDS, REDACTED } from '../api/wire.ts';
 
 export type Config = Readonly<Record<string, unknown>>;
 /** What stands in the form, by configuration key. A missing key is an empty field. */
@@ -7,7 +7,7 @@ export type FormTexts = Readonly<Record<string, string>>;
 export type ConfigField = {
   key: string;
   label: string;
-  type: 'text' | 'url' | 'secret' | 'choice' | 'map' | 'secret_map';
+  type: 'text' | 'url' | 'secret' | 'choice' | 'flag' | 'map' | 'secret_map' | 'json';
   hint?: string;
   required?: boolean;
   choices?: readonly string[];
@@ -61,6 +61,27 @@ const MODE_FIELDS: Record<AuthMode, readonly ConfigField[]> = {
       label: 'Refresh token lives without use for',
       type: 'text',
       hint: 'Such as 30m, 24h or 60d, if the provider has such a limit.',
+      advanced: true,
+    },
+    {
+      key: 'provider',
+      label: 'Provider profile',
+      type: 'choice',
+      choices: PROVIDER_IDS,
+      advanced: true,
+    },
+    {
+      key: 'oauth2_profile',
+      label: 'Changes to the provider profile',
+      type: 'json',
+      hint: 'A JSON object, such as {"rotation": "one_time"}; see docs/providers.md.',
+      advanced: true,
+    },
+    {
+      key: 'oauth2_refresh_canary',
+      label: 'Refresh once right after connecting',
+      type: 'flag',
+      choices: ['true', 'false'],
       advanced: true,
     },
     {
@@ -123,7 +144,8 @@ export function textsOf(kind: string, config: Config): FormTexts {
   for (const field of everyField(kind)) {
     const value = config[field.key];
     if (value === undefined || value === null) continue;
-    texts[field.key] = isMap(field) ? mapText(value) : String(value);
+    if (field.type === 'json') texts[field.key] = JSON.stringify(value, null, 2);
+    else texts[field.key] = isMap(field) ? mapText(value) : String(value);
   }
   return texts;
 }
@@ -142,6 +164,14 @@ function readMap(text: string): MapRead {
   return { ok: true, map };
 }
 
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 export type FormRead = { ok: true; config: Record<string, unknown> } | { ok: false; issues: FieldIssue[] };
 
 /**
@@ -155,6 +185,12 @@ export function readForm(kind: string, mode: AuthMode, texts: FormTexts, base: C
     const text = texts[field.key] ?? '';
     delete config[field.key];
     if (text.trim() === '') continue;
+    if (field.type === 'json' || field.type === 'flag') {
+      const value = readJson(text);
+      if (value === undefined) issues.push({ path: field.key, message: 'is not valid JSON' });
+      else config[field.key] = value;
+      continue;
+    }
     if (!isMap(field)) {
       // A secret is taken as typed: a space at its end may belong to it.
       config[field.key] = field.type === 'secret' ? text : text.trim();

@@ -1,5 +1,5 @@
 import type { AuthEvent, AuthEventType, Decider } from '../api/wire.ts';
-import { ERROR_CLASS_WORDS, REVOCATION_WORDS, refreshReasonWords } from './labels.ts';
+import { ERROR_CLASS_WORDS, GRADE_WORDS, REVOCATION_WORDS, refreshReasonWords } from './labels.ts';
 import { absoluteTime, durationText } from './time.ts';
 
 type Detail = AuthEvent['detail'];
@@ -45,7 +45,8 @@ const HINTS: Record<AuthEventType, (event: AuthEvent) => string | null> = {
   connect_started: ({ idp_host }) => hint(idp_host && `consent asked for at ${idp_host}`),
   connect_completed: ({ detail }) =>
     hint(
-      detail.has_refresh_token === false && 'no refresh token was given',
+      ...(detail.grade ?? []).map((grade) => GRADE_WORDS[grade]),
+      !detail.grade && detail.has_refresh_token === false && 'no refresh token was given',
       detail.scope && `scope: ${detail.scope}`,
       detail.expires_at && `access token until ${absoluteTime(detail.expires_at)}`,
     ),

@@ -5,7 +5,9 @@ import type {
   CredentialState,
   Decider,
   ErrorClass,
+  GrantGrade,
   Health,
+  OAuthStatus,
   RefreshReason,
   RevocationReason,
 } from '../api/wire.ts';
@@ -28,6 +30,22 @@ export const HEALTH_LABELS: Record<Health, Labelled> = {
   client_misconfigured: { label: 'Client refused', tone: 'bad' },
   access_token_expired: { label: 'Access token expired', tone: 'warn' },
   configuration_invalid: { label: 'Configuration invalid', tone: 'bad' },
+  reconnect_soon: { label: 'Reconnect needed soon', tone: 'warn' },
+};
+
+export const GRADE_WORDS: Record<GrantGrade, string> = {
+  no_refresh_token: 'no refresh token was given',
+  session_bound: 'ends with the sign-in session',
+  testing_mode: 'the consent screen seems to be in testing',
+  short_refresh_token: 'the refresh token ends before the access token',
+};
+
+export const RENEWAL_WORDS: Record<OAuthStatus['renewal'], string> = {
+  proven: 'Proven by a refresh',
+  testing: 'Being tried now',
+  unproven: 'Not tried yet',
+  impossible: 'Not possible',
+  not_connected: 'Not connected',
 };
 
 export const EVENT_LABELS: Record<AuthEventType, Labelled> = {
@@ -69,6 +87,7 @@ export const REFRESH_REASON_WORDS: Record<RefreshReason, string> = {
   operator: 'asked for by an operator',
   upstream_401: 'the upstream refused the access token',
   tool_call: 'needed by a tool call',
+  canary: 'a first refresh, to prove that the grant can be renewed',
 };
 
 /** The wire leaves the reason open, so that an older portal survives a newer server. */
@@ -141,6 +160,7 @@ export function kindLabel(kind: string): string {
 
 const ACTOR_LABELS: Record<string, string> = {
   'system:background-refresh': 'Background refresh',
+  'system:refresh-canary': 'First refresh after the consent',
   'system:tool-call': 'A tool call',
   'system:recovery': 'Recovery after a restart',
   'admin:unattributed': 'An administrator',

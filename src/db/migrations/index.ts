@@ -9,6 +9,7 @@ import { signIn } from './000007-sign-in.ts';
 import { encryptionKeys } from './000008-encryption-keys.ts';
 import { connectionAuthEvents } from './000040-connection-auth-events.ts';
 import { tokenRevocations } from './000041-token-revocations.ts';
+import { refreshDeadlines } from './000042-refresh-deadlines.ts';
 
 /** `breaking`: a server that does not know this migration must not run on the schema that it leaves. */
 export type NumberedMigration = Migration & { breaking?: boolean };
@@ -25,4 +26,5 @@ export const migrations: Record<string, NumberedMigration> = {
   '000008_encryption_keys': encryptionKeys,
   '000040_connection_auth_events': connectionAuthEvents,
   '000041_token_revocations': tokenRevocations,
+  '000042_refresh_deadlines': refreshDeadlines,
 };
