@@ -78,7 +78,8 @@ export function createFlows(input: FlowsInput): Flows {
   };
   const { connections, credentials, replicas } = stores;
   const keeper = createReplyKeeper({ ...settle, escrow, connections, replicas, events: stores.events, revoker, self });
-  const attempt = { ...settle, credentials, connections, authorizationServer: input.authorizationServer, keeper, self };
+  const { authorizationServer } = input;
+  const attempt = { ...settle, credentials, connections, events, authorizationServer, keeper, self };
   const listening = new Set<string>();
   const door = createRefreshDoor({ ...attempt, listening, locker });
   const keepalive = createKeepalive({ credentials, replicas, door, keeper, notifier, clock, log, settings, self });

@@ -31,7 +31,7 @@ export async function settleWithin(
     .executeTakeFirst();
   if (!row) return { applied: false, current: undefined };
   const current = toCredential(row);
-  if (!fenceHolds(current, fence)) return { applied: false, current };
+  if (!fenceHolds(current, fence) || isToldAlready(current, change)) return { applied: false, current };
 
   // Rules 1 and 2: every change of token state draws a number that never was; a failure is no change of token state.
   const drawn = change.type === 'kept' ? undefined : await draw(transaction, 'credential_generation_seq');
@@ -44,6 +44,17 @@ export async function settleWithin(
     .execute();
   await insertEvents(transaction, tools, key, events, drawn);
   return { applied: true, generation: drawn ?? current.generation };
+}
+
+/**
+ * A failure is told once. An answer closes the intent of its own attempt (rule 8): where that is not open, this very
+ * answer is on the row, or whoever took the intent over has told of the attempt. And each counts on from what it read:
+ * where another was told since, as by a replay, it may have been the same one.
+ */
+function isToldAlready({ intent, failure }: Credential, change: TokenChange): boolean {
+  if (change.type !== 'kept') return false;
+  const taken = change.intent === 'close' && intent?.attempt_id !== change.attempt_id;
+  return taken || change.failure.count !== (failure?.count ?? 0) + 1;
 }
 
 /** Protocol rules 11, 13, 18 and 19. */
@@ -103,7 +114,7 @@ async function changedColumns(
     case 'connected':
       return connectedColumns(tools.box, row, change);
     case 'kept':
-      return keptColumns(row, change);
+      return keptColumns(change);
     case 'revoked':
       return revokedColumns(row, change);
     case 'disconnected': {
@@ -191,13 +202,11 @@ function connectedColumns(
   };
 }
 
-/** Rule 8: an attempt closes its own intent at most, and an older ambiguity outlives it. */
-function keptColumns(row: CredentialRow, change: Extract<TokenChange, { type: 'kept' }>): Columns {
+/** Rule 8: an older ambiguity outlives the intent of an attempt. */
+function keptColumns(change: Extract<TokenChange, { type: 'kept' }>): Columns {
   const { failure } = change;
-  const closes = change.intent === 'close' && row.intent_attempt_id === change.attempt_id;
   return {
-    ...(closes ? CLOSED_INTENT : {}),
-    ...(change.intent === 'keep_open' ? { ambiguous: true } : {}),
+    ...(change.intent === 'close' ? CLOSED_INTENT : { ambiguous: true }),
     ...scheduleColumns(change.schedule),
     failure_type: failure.type,
     failure_since: toTimestamp(failure.since),

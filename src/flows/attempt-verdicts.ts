@@ -1,7 +1,8 @@
-import { connectionLabel } from '../core/connection.ts';
+import { type ConnectionKey, connectionLabel } from '../core/connection.ts';
 import { isoOrNull } from '../core/connection-status.ts';
 import type { Credential, Settlement } from '../core/credential.ts';
 import { idpHostOf } from '../core/credential.ts';
+import type { AuthEventStore } from '../core/ports.ts';
 import { ACTOR } from '../core/principal.ts';
 import { isExpired } from '../core/token-set.ts';
 import type { RefreshRequest, RefreshResult } from './api.ts';
@@ -42,13 +43,28 @@ export async function endWithoutRefreshToken(
   return current?.revocation ? { type: 'revoked', revocation: current.revocation } : { type: 'gone' };
 }
 
+/** Newest first, an attempt is among the first few: nothing but failed connects comes between it and its repetition. */
+const RECENT = 50;
+
+async function isOnRecord(
+  { events }: { events: Pick<AuthEventStore, 'list'> },
+  key: ConnectionKey,
+  attempt_id: string,
+): Promise<boolean> {
+  const recent = await events.list({ key, type: ['refresh_failed_transient'], limit: RECENT });
+  return recent.some(({ detail }) => detail.attempt_id === attempt_id);
+}
+
 /**
  * An attempt that ended with its process left an open intent and no event: before the token is presented again, the
  * history says so (rule 16: each repeat follows a recorded ambiguous attempt).
  */
-export async function tellInterrupted(deps: SettleDeps, credential: Credential): Promise<void> {
-  const { key, incarnation, generation, intent, ambiguous, failure, binding } = credential;
-  if (intent === null || ambiguous) return;
+export async function tellInterrupted(
+  deps: SettleDeps & { events: Pick<AuthEventStore, 'list'> },
+  credential: Credential,
+): Promise<void> {
+  const { key, incarnation, generation, intent, failure, binding } = credential;
+  if (intent === null || (await isOnRecord(deps, key, intent.attempt_id))) return;
   const now = deps.clock.now();
   const { next_refresh_at: at, next_refresh_reason } = credential;
   await deps.credentials.settle({
@@ -66,7 +82,7 @@ export async function tellInterrupted(deps: SettleDeps, credential: Credential):
       },
       attempt_id: intent.attempt_id,
       intent: 'keep_open',
-      schedule: at === null ? null : { at, reason: next_refresh_reason ?? 'retry' },
+      schedule: { at: at ?? now, reason: next_refresh_reason ?? 'retry' },
     },
     events: [
       {

@@ -2,7 +2,14 @@ import type { ConnectionConfig } from '../core/connection.ts';
 import { isTokenIssue } from '../core/connection-status.ts';
 import type { Credential, CredentialSecrets } from '../core/credential.ts';
 import { mayPresent } from '../core/intent-rules.ts';
-import type { AttemptView, AuthorizationServer, ConnectionStore, CredentialStore, EscrowEntry } from '../core/ports.ts';
+import type {
+  AttemptView,
+  AuthEventStore,
+  AuthorizationServer,
+  ConnectionStore,
+  CredentialStore,
+  EscrowEntry,
+} from '../core/ports.ts';
 import { connectionProfile } from '../core/provider-profile.ts';
 import type { Secret } from '../core/redact.ts';
 import { tokenRequestClient, trustOf } from '../core/token-client.ts';
@@ -19,6 +26,7 @@ export type AttemptDeps = SettleDeps &
     credentials: CredentialStore;
     connections: Pick<ConnectionStore, 'read'>;
     authorizationServer: Pick<AuthorizationServer, 'refresh'>;
+    events: Pick<AuthEventStore, 'list'>;
     keeper: ReplyKeeper;
     self: { replica_id: string; boot_id: bigint };
   };
@@ -110,6 +118,13 @@ async function prepare(
   return { ready };
 }
 
+/** What is never due by itself must become so once it is presented: else nobody would resolve it after a crash. */
+async function ensureDue({ credentials, clock, settings }: AttemptDeps, { credential }: Ready): Promise<void> {
+  if (credential.next_refresh_at !== null) return;
+  const { key, incarnation, generation } = credential;
+  await credentials.postpone(key, incarnation, generation, clock.now() + settings.listening_lease);
+}
+
 /** Claims the token by compare-and-set; false when somebody else did (rule 6) or the claim grew old (rule 7). */
 async function claim(deps: AttemptDeps, { credential }: Ready, attempt_id: string): Promise<boolean> {
   const { clock, settings, self, credentials } = deps;
@@ -127,7 +142,6 @@ async function claim(deps: AttemptDeps, { credential }: Ready, attempt_id: strin
       refresh_token_fingerprint: token.refresh_token_fingerprint,
     });
     if (!claimed) return false;
-    await tellInterrupted(deps, credential);
   } catch (error) {
     // Perhaps committed, its acknowledgement lost: nothing was sent, so nothing is ambiguous.
     await credentials.withdrawIntent(key, attempt_id).catch(() => undefined);
@@ -211,6 +225,9 @@ export async function runAttempt(deps: AttemptDeps, request: RefreshRequest): Pr
   if (!view) return { type: 'gone' };
   const prepared = await prepare(deps, view, request);
   if ('result' in prepared) return prepared.result;
+  // Before the claim, which takes the place of what it tells of: no crash may come between the two.
+  await tellInterrupted(deps, prepared.ready.credential);
+  await ensureDue(deps, prepared.ready);
   const attempt_id = deps.random.uuid();
   if (!(await claim(deps, prepared.ready, attempt_id))) {
     return { type: 'waiting', until: deps.clock.now() + 1_000, why: WHY.leased };

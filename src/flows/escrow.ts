@@ -110,7 +110,18 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
     }
   }
 
-  async function replay(entry: EscrowEntry): Promise<void> {
+  /** Whoever comes upon an entry that is being replayed waits for it: rule 5 asks that it be done, not that it be done twice. */
+  const replays = new Map<string, Promise<void>>();
+
+  function replay(entry: EscrowEntry): Promise<void> {
+    const running = replays.get(entry.attempt_id);
+    if (running) return running;
+    const run = replayOnce(entry).finally(() => replays.delete(entry.attempt_id));
+    replays.set(entry.attempt_id, run);
+    return run;
+  }
+
+  async function replayOnce(entry: EscrowEntry): Promise<void> {
     const settled = await settleReply(deps, entry, await configOf(entry.key), true);
     log.info('a token reply was replayed from the escrow', {
       connection: connectionLabel(entry.key),

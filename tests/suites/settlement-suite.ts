@@ -218,22 +218,46 @@ export function settlementSuite(opened: () => OpenDatabase): void {
       expect(await stores.credentials.nextDueAt()).toBeNull();
     });
 
-    it('keeps the generation on a failure, closes only the attempt’s own intent, and counts on', async () => {
+    it('keeps the generation on a failure, and closes the intent', async () => {
       const parent = await createConnected(stores);
       await stores.credentials.claimIntent(claimOf(parent, 'mine'));
-      const other = await settle(stores, at(parent), keptChange('another', 'close'));
-      expect(other).toEqual({ applied: true, generation: parent.generation });
-      expect((await readCredential(stores)).intent?.attempt_id).toBe('mine');
-      await settle(stores, at(parent), keptChange('mine', 'close', { count: 2, error_class: 'rate_limited' }));
+      const own = keptChange('mine', 'close', { error_class: 'rate_limited' });
+      expect(await settle(stores, at(parent), own)).toEqual({ applied: true, generation: parent.generation });
       expect(await readCredential(stores)).toMatchObject({
         state: 'connected',
         generation: parent.generation,
         intent: null,
         ambiguous: false,
-        failure: { type: 'transient', count: 2, error_class: 'rate_limited', idp_error_code: null, since: NOON },
+        failure: { type: 'transient', count: 1, error_class: 'rate_limited', idp_error_code: null, since: NOON },
         next_refresh_at: NOON + MINUTE,
         next_refresh_reason: 'retry',
       });
+    });
+
+    it('takes an answer once, and only of the attempt whose intent is open', async () => {
+      const parent = await createConnected(stores);
+      await stores.credentials.claimIntent(claimOf(parent, 'mine'));
+      const events = { events: [event('refresh_failed_transient')] };
+      const other = await settle(stores, at(parent), keptChange('another', 'close'), events);
+      expect(other).toMatchObject({ applied: false, current: { intent: { attempt_id: 'mine' }, failure: null } });
+      await settle(stores, at(parent), keptChange('mine', 'close'), events);
+      const row = await readCredential(stores);
+      const again = await settle(stores, at(parent), keptChange('mine', 'close', { count: 2 }), events);
+      expect(again).toEqual({ applied: false, current: row });
+      expect(await readCredential(stores)).toEqual(row);
+      expect(await stores.events.list({ limit: 10 })).toHaveLength(1);
+    });
+
+    it('takes no failure that counts on from a row that has changed since', async () => {
+      const parent = await createConnected(stores);
+      await stores.credentials.claimIntent(claimOf(parent, 'mine'));
+      await settle(stores, at(parent), keptChange('mine', 'keep_open'));
+      const row = await readCredential(stores);
+      const stale = await settle(stores, at(parent), keptChange('mine', 'keep_open'));
+      expect(stale).toMatchObject({ applied: false, current: { failure: { count: 1 } } });
+      await settle(stores, at(parent), keptChange('mine', 'keep_open', { count: 2 }));
+      expect(row.failure?.count).toBe(1);
+      expect((await readCredential(stores)).failure?.count).toBe(2);
     });
 
     it('remembers an ambiguity through later failures, until a success ends it (rules 8 and 17)', async () => {
@@ -242,7 +266,7 @@ export function settlementSuite(opened: () => OpenDatabase): void {
       await settle(stores, at(parent), keptChange('lost', 'keep_open'));
       expect(await readCredential(stores)).toMatchObject({ ambiguous: true, intent: { attempt_id: 'lost' } });
       await stores.credentials.claimIntent(claimOf(parent, 'next', { expected_attempt_id: 'lost' }));
-      await settle(stores, at(parent), keptChange('next', 'close', { error_class: 'rate_limited' }));
+      await settle(stores, at(parent), keptChange('next', 'close', { count: 2, error_class: 'rate_limited' }));
       expect(await readCredential(stores)).toMatchObject({ ambiguous: true, intent: null });
       await settle(stores, at(parent), refreshedChange('f0t1'));
       expect(await readCredential(stores)).toMatchObject({ ambiguous: false, failure: null, intent: null });
@@ -276,7 +300,7 @@ export function settlementSuite(opened: () => OpenDatabase): void {
 
     it('carry no generation when none was drawn', async () => {
       const parent = await createConnected(stores);
-      await settle(stores, at(parent), keptChange('a', 'close'), { events: [event('refresh_failed_transient')] });
+      await settle(stores, at(parent), keptChange('a', 'keep_open'), { events: [event('refresh_failed_transient')] });
       expect((await stores.events.list({ limit: 1 }))[0]?.detail).toEqual({});
     });
 

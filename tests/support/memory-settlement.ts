@@ -19,6 +19,13 @@ function fits(current: Credential, fence: Fence): boolean {
   return verdict?.from_generation === fence.parent_generation && verdict.decided_by !== 'person';
 }
 
+/** A failure is told once: for its own open intent, and counting on from the last one. */
+function isToldAlready({ intent, failure }: Credential, change: TokenChange): boolean {
+  if (change.type !== 'kept') return false;
+  const taken = change.intent === 'close' && intent?.attempt_id !== change.attempt_id;
+  return taken || change.failure.count !== (failure?.count ?? 0) + 1;
+}
+
 function sealed(box: SecretBox, key: ConnectionKey, column: BoxedColumn, secret: Secret | null): Uint8Array | null {
   return secret && box.seal(secret, contextOf(key, column));
 }
@@ -128,13 +135,13 @@ function revoked(row: CredentialRow, change: Extract<TokenChange, { type: 'revok
   };
 }
 
-/** Rule 8: an attempt closes its own intent at most, and an older ambiguity outlives it. */
+/** Rule 8: an older ambiguity outlives the intent of an attempt. */
 function kept(row: CredentialRow, change: Extract<TokenChange, { type: 'kept' }>): CredentialRow {
   const { credential } = row;
   if (credential.state !== 'connected' && change.schedule) {
     throw new AppError('internal', 'Only a connected credential can be due.');
   }
-  const closes = change.intent === 'close' && credential.intent?.attempt_id === change.attempt_id;
+  const closes = change.intent === 'close';
   const { since, last_at } = change.failure;
   return {
     ...row,
@@ -181,7 +188,9 @@ export function settleWithin(tools: MemoryTools, settlement: Settlement): Settle
   const { key, fence, change, events } = settlement;
   const row = credentials.get(connectionLabel(key));
   if (!row) return { applied: false, current: undefined };
-  if (!fits(row.credential, fence)) return { applied: false, current: shown(tools, row) };
+  if (!fits(row.credential, fence) || isToldAlready(row.credential, change)) {
+    return { applied: false, current: shown(tools, row) };
+  }
   const drawn = change.type === 'kept' ? undefined : tools.memory.draw();
   const next = changed(tools, row, settlement);
   const settled =

@@ -1,0 +1,3 @@
+import { describeTastes } from './cases.ts';
+
+describeTastes(['lying']);
