@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { until } from '../support/platform.ts';
-import { type Connected, connect, openStage, type Replica, running, type Stage } from './stage.ts';
+import { anyRunning, type Connected, connect, openStage, type Replica, type Stage } from './stage.ts';
 import { judge, type Outcome } from './verdict.ts';
 
 export type Run = {
@@ -51,8 +51,13 @@ export async function runCase(stage: Stage, chaosCase: ChaosCase): Promise<Outco
   const outcome = await judge(stage, connected, { calmAt: Date.now(), neverEscrowed, endedAtProvider });
   if (!chaosCase.ends.includes(outcome.end)) outcome.violations.push(`ended as ${outcome.end} (${outcome.how})`);
   if (outcome.repeats > chaosCase.repeats) outcome.violations.push(`${outcome.repeats} repeats`);
+  for (const { platform } of stage.replicas) {
+    const code = platform.program.exitCode();
+    // 0: stopped by the case; a signal: killed by it.
+    if (typeof code === 'number' && code !== 0) outcome.violations.push(`a process ended by itself, with ${code}`);
+  }
   const params = { kind: 'mcp', name: connected.name };
-  await until(() => running(stage)[0]!.platform.api.deleteConnection({ params }));
+  await until(() => anyRunning(stage).platform.api.deleteConnection({ params }));
   return outcome;
 }
 
@@ -70,7 +75,9 @@ export function testCases(
   });
   afterAll(() => stage?.close());
 
-  it.for(cases)('$name', { timeout: runs * 120_000 }, async (chaosCase) => {
+  for (const chaosCase of cases) it(chaosCase.name, { timeout: runs * 120_000 }, () => repeat(chaosCase));
+
+  async function repeat(chaosCase: ChaosCase): Promise<void> {
     const outcomes: Outcome[] = [];
     for (let run = 0; run < runs; run += 1) {
       const outcome = await runCase(stage, chaosCase);
@@ -79,5 +86,5 @@ export function testCases(
       if (CHAOS_REPORT) appendFileSync(CHAOS_REPORT, `${line}\n`);
     }
     expect(outcomes.flatMap(({ violations }) => violations)).toEqual([]);
-  });
+  }
 }

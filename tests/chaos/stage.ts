@@ -92,3 +92,12 @@ export async function expectEcho({ platform }: Replica, name: string): Promise<v
 export function running(stage: Stage): Replica[] {
   return stage.replicas.filter(({ platform }) => platform.program.exitCode() === undefined);
 }
+
+export function anyRunning(stage: Stage): Replica {
+  const [first] = running(stage);
+  if (first) return first;
+  const said = stage.replicas.map(
+    ({ platform }) => `${platform.program.exitCode()}: ${platform.output().slice(-2_000)}`,
+  );
+  throw new Error(`no process runs any more: ${said.join('\n')}`);
+}

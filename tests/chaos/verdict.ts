@@ -2,7 +2,7 @@ import type { AuthEvent } from '../../src/contract/schemas.ts';
 import type { Presentation } from '../e2e/token-endpoint.ts';
 import { until } from '../support/platform.ts';
 import { honouredToken } from './ground-truth.ts';
-import { type Connected, expectEcho, running, type Stage } from './stage.ts';
+import { anyRunning, type Connected, expectEcho, running, type Stage } from './stage.ts';
 
 export type Outcome = {
   /**
@@ -29,7 +29,7 @@ export type Claims = {
 const FOLLOW_MS = 60_000;
 
 async function historyOf(stage: Stage, name: string): Promise<AuthEvent[]> {
-  return running(stage)[0]!.platform.history(name);
+  return anyRunning(stage).platform.history(name);
 }
 
 /** Waits until a token of after the faults works in a tool call at every replica, or the platform has given up. */
@@ -38,7 +38,7 @@ async function follow(stage: Stage, connected: Connected, calmAt: number): Promi
   try {
     return await until(async () => {
       const replicas = running(stage);
-      const { state, health } = await replicas[0]!.platform.status(name);
+      const { state, health } = await anyRunning(stage).platform.status(name);
       if (state === 'revoked') return 'revoked' as const;
       const renewed = stage.endpoint.presentations.some(
         (one) => one.family === family && one.at >= calmAt && one.successor !== null && one.delivered,
@@ -56,7 +56,7 @@ async function follow(stage: Stage, connected: Connected, calmAt: number): Promi
 function isAnnounced(history: readonly AuthEvent[]): boolean {
   const told = history.findIndex(({ detail }) => detail.ambiguous === true);
   const lost = history.findLastIndex(
-    ({ event_type, detail }) => event_type === 'refresh_failed_revoked' && detail.reason === 'rotation_outcome_lost',
+    ({ event_type, detail }) => event_type === 'token_deleted_revoked' && detail.reason === 'rotation_outcome_lost',
   );
   return told >= 0 && lost > told;
 }

@@ -132,9 +132,11 @@ export async function startTokenEndpoint(issuer: string, redirectUri: string): P
     if (mishap !== undefined && mishap !== 'reply_lost') return suffer(res, mishap);
     presentation.presented = true;
     refreshes += 1;
-    const reply = await forward(metadata.token_endpoint, req, form).finally(() => {
-      presentation.answered_at = Date.now();
+    const reply = await forward(metadata.token_endpoint, req, form).catch((error: NodeJS.ErrnoException) => {
+      presentation.presented = error.code !== 'ECONNREFUSED';
+      throw error;
     });
+    presentation.answered_at = Date.now();
     const given = JSON.parse(reply.body) as Record<string, unknown>;
     keep(Object.entries(given));
     if (typeof given.refresh_token === 'string') {
