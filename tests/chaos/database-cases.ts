@@ -5,19 +5,23 @@ import type { ChaosCase, Run } from './chaos-case.ts';
 import { CLAIM, NEW_TOKENS, type Statement } from './database-proxy.ts';
 import { answered, arrived, escrowed, escrowOf } from './steps.ts';
 
-/** What the end of an outage waits for: the process has noticed. */
-const noticed = ({ replica }: Run) =>
-  until(() =>
-    expect(replica.platform.output()).toMatch(/could not be stored yet|lock session was lost|could not read/),
-  );
+const NOTICED = /could not be stored yet|lock session was lost|could not read what is due/g;
+
+/** Begins to look out for what a process says of an outage; the outage may end once it has noticed. */
+function lookOut({ replica }: Run): () => Promise<void> {
+  const count = () => replica.platform.output().match(NOTICED)?.length ?? 0;
+  const before = count();
+  return () => until(() => expect(count()).toBeGreaterThan(before));
+}
 
 async function cutAt(run: Run, statement: Statement, place: 'request' | 'reply'): Promise<void> {
   const { database } = run.replica;
   const held = database.trap(statement, place);
   await arrived(held);
+  const noticed = lookOut(run);
   database.cut();
   held.release();
-  await noticed(run);
+  await noticed();
   database.restore();
 }
 
@@ -52,10 +56,11 @@ export const OUTAGES: readonly ChaosCase[] = [
     async act(run) {
       const held = run.stage.endpoint.holdNextRefresh('reply');
       await arrived(held);
+      const noticed = lookOut(run);
       run.replica.database.cut();
       held.release();
       await until(async () => expect(await escrowed(run.replica)).toBe(1));
-      await noticed(run);
+      await noticed();
       run.replica.database.restore();
     },
   },
@@ -101,9 +106,10 @@ export function crashes(server: { crash(): Promise<void>; start(): Promise<void>
   const crashAt = async (run: Run, statement: Statement, place: 'request' | 'reply') => {
     const held = run.replica.database.trap(statement, place);
     await arrived(held);
+    const noticed = lookOut(run);
     await server.crash();
     held.release();
-    await noticed(run);
+    await noticed();
     await server.start();
   };
   return [
@@ -120,10 +126,11 @@ export function crashes(server: { crash(): Promise<void>; start(): Promise<void>
       async act(run) {
         const held = run.stage.endpoint.holdNextRefresh('reply');
         await arrived(held);
+        const noticed = lookOut(run);
         await server.crash();
         held.release();
         await until(async () => expect(await escrowed(run.replica)).toBe(1));
-        await noticed(run);
+        await noticed();
         await server.start();
       },
     },

@@ -41,7 +41,7 @@ export async function killAtFirstByte(run: Run): Promise<void> {
 }
 
 /** A held request whose sender has ended goes nowhere, once the endpoint knows it. */
-export async function dropHeld({ stage }: Run, held: Trap): Promise<void> {
+export async function dropHeld({ stage }: Pick<Run, 'stage'>, held: Trap): Promise<void> {
   await until(() => expect(stage.endpoint.open()).toBe(0));
   held.release();
 }
