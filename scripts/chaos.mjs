@@ -39,7 +39,7 @@ function print(all) {
   for (const row of all) cases.set(row.case, [...(cases.get(row.case) ?? []), row]);
   console.log('\n| case | runs | presentations | repeats | what became of it | not savable, announced | tokens lost |');
   console.log('|---|---|---|---|---|---|---|');
-  for (const [name, /** @type {Row[]} */ of] of cases) {
+  for (const [name, /** @type {Row[]} */ of] of [...cases].sort(([a], [b]) => a.localeCompare(b))) {
     const sum = (/** @type {(row: Row) => number} */ count) =>
       of.reduce((/** @type {number} */ total, /** @type {Row} */ row) => total + count(row), 0);
     const ends = (/** @type {Row['end']} */ end) => sum((row) => Number(row.end === end));

@@ -36,7 +36,10 @@ const BUTTONS = 15;
 async function race({ stage, connected }: Run): Promise<void> {
   const params = { kind: 'mcp', name: connected.name };
   const at = (index: number) => stage.replicas[index % stage.replicas.length]!.platform;
-  const calls = Array.from({ length: CALLS }, (_, index) => callEcho(at(index).mcpUrl, connected.name, 'raced'));
+  // As agents do: on a busy machine a claim may grow too old to be sent, and the caller is asked to try again.
+  const calls = Array.from({ length: CALLS }, (_, index) =>
+    until(async () => expect(await callEcho(at(index).mcpUrl, connected.name, 'raced')).toContain('raced')),
+  );
   const buttons = Array.from({ length: BUTTONS }, (_, index) =>
     at(index)
       .api.reacquireOAuth({ params })
@@ -46,7 +49,7 @@ async function race({ stage, connected }: Run): Promise<void> {
         (error: unknown) => String(error),
       ),
   );
-  for (const said of await Promise.all(calls)) expect(said).toContain('raced');
+  await Promise.all(calls);
   expect(await Promise.all(buttons)).toContain('done');
 }
 

@@ -97,7 +97,7 @@ function violationsOf(presentations: readonly Presentation[], history: readonly 
 function howSaved(history: readonly AuthEvent[], repeats: number): string {
   if (history.some(({ event_type }) => event_type === 'rotation_recovered')) return 'escrow';
   if (repeats > 0) return 'presented again';
-  return history.some(({ detail }) => detail.ambiguous === true) ? 'resolved by its owner' : 'went on';
+  return history.some(({ detail }) => detail.ambiguous === true) ? 'ambiguous, then resolved' : 'went on';
 }
 
 /** Decides by the provider's own store what has become of a connection's grant, and by its history whether it was told. */
