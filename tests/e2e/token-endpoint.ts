@@ -215,7 +215,8 @@ function forward(endpoint: string, req: IncomingMessage, form: string): Promise<
   const { 'content-type': type, authorization } = req.headers;
   const headers = { 'content-type': type ?? '', ...(authorization ? { authorization } : {}) };
   return new Promise((resolve, reject) => {
-    const ahead = request(endpoint, { method: 'POST', headers }, (answer) => {
+    // A connection of its own for each: one that was kept would not tell a provider that is gone from one that hung up.
+    const ahead = request(endpoint, { method: 'POST', headers, agent: false }, (answer) => {
       text(answer).then((body) => resolve({ status: answer.statusCode ?? 502, body }), reject);
     });
     ahead.on('error', reject);
