@@ -29,6 +29,9 @@ const MIN_PAUSE_MS = 1_000;
 /** How often a busy loop says that this replica lives; an idle one says it with every tick. */
 const SEEN_MS = 30_000;
 
+/** Several signs of life in the time after which others take this replica's attempts over (protocol rule 15 d). */
+const SIGNS_OF_LIFE = 4;
+
 const hostOf = (credential: Credential) => idpHostOf(credential.binding) ?? '';
 
 export interface Keepalive {
@@ -86,7 +89,7 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
 
   async function beSeen(): Promise<void> {
     const now = clock.monotonic();
-    if (now - seenAt < SEEN_MS) return;
+    if (now - seenAt < Math.min(SEEN_MS, settings.owner_wait / SIGNS_OF_LIFE)) return;
     const { replica_id, boot_id } = deps.self;
     seenAt = now;
     if (await deps.replicas.seen(replica_id, boot_id)) return;

@@ -10,8 +10,31 @@ export type Held = {
   release(): void;
 };
 
+/** What may become of a refresh on its way. Only after `reply_lost` has the provider seen it. */
+export type Mishap = 'reset' | 'web_page' | 'unavailable' | 'reply_lost';
+
+/** One refresh that reached this place, in the order of arrival. Tokens are held to compare them, and shown to nobody. */
+export type Presentation = {
+  token: string;
+  /** Which consent the token descends from, counted from 0. */
+  family: number;
+  at: number;
+  /** Passed on to the provider. */
+  presented: boolean;
+  answered_at: number | null;
+  /** The token of a success. */
+  successor: string | null;
+  /** The whole answer was handed to the sender's side of the connection. */
+  delivered: boolean;
+};
+
 export type TokenEndpoint = {
   url: string;
+  presentations: Presentation[];
+  /** How many consents have been redeemed, and the first refresh token of the latest. */
+  consents(): { count: number; latest: string };
+  /** Asked for each refresh before the provider sees it. */
+  mishaps(next: (() => Mishap | undefined) | undefined): void;
   clientId: string;
   clientSecret: string;
   /** Every token, code, verifier and client secret that went either way. */
@@ -54,6 +77,11 @@ export async function startTokenEndpoint(issuer: string, redirectUri: string): P
   let refreshes = 0;
   let open = 0;
   let latest = '';
+  let latestConsent = '';
+  let consents = 0;
+  const families = new Map<string, number>();
+  const presentations: Presentation[] = [];
+  let nextMishap: (() => Mishap | undefined) | undefined;
   let hold: { place: Place; arrived(): void; released: Promise<void> } | undefined;
 
   const keep = (fields: Iterable<[string, unknown]>) => {
@@ -72,18 +100,52 @@ export async function startTokenEndpoint(issuer: string, redirectUri: string): P
     const form = await text(req);
     const fields = new URLSearchParams(form);
     keep(fields);
-    const refresh = fields.get('grant_type') === 'refresh_token';
-    const held = refresh ? hold : undefined;
-    if (refresh) hold = undefined;
-    await stopAt('request', held);
-    if (res.destroyed) return;
-    if (refresh) refreshes += 1;
+    if (fields.get('grant_type') === 'refresh_token') return passRefresh(req, res, form);
     const reply = await forward(metadata.token_endpoint, req, form);
     const given = JSON.parse(reply.body) as Record<string, unknown>;
     keep(Object.entries(given));
-    latest = String(given.refresh_token ?? latest);
+    if (typeof given.refresh_token === 'string') {
+      latest = latestConsent = given.refresh_token;
+      families.set(latest, consents);
+      consents += 1;
+    }
+    await sendBack(res, reply);
+  }
+
+  async function passRefresh(req: IncomingMessage, res: ServerResponse, form: string): Promise<void> {
+    const token = new URLSearchParams(form).get('refresh_token') ?? '';
+    const presentation: Presentation = {
+      token,
+      family: families.get(token) ?? -1,
+      at: Date.now(),
+      presented: false,
+      answered_at: null,
+      successor: null,
+      delivered: false,
+    };
+    presentations.push(presentation);
+    const held = hold;
+    hold = undefined;
+    await stopAt('request', held);
+    if (res.destroyed) return;
+    const mishap = nextMishap?.();
+    if (mishap !== undefined && mishap !== 'reply_lost') return suffer(res, mishap);
+    presentation.presented = true;
+    refreshes += 1;
+    const reply = await forward(metadata.token_endpoint, req, form).catch((error: NodeJS.ErrnoException) => {
+      presentation.presented = error.code !== 'ECONNREFUSED';
+      throw error;
+    });
+    presentation.answered_at = Date.now();
+    const given = JSON.parse(reply.body) as Record<string, unknown>;
+    keep(Object.entries(given));
+    if (typeof given.refresh_token === 'string') {
+      latest = presentation.successor = given.refresh_token;
+      families.set(latest, presentation.family);
+    }
     await stopAt('reply', held);
-    res.writeHead(reply.status, { 'content-type': 'application/json', 'cache-control': 'no-store' }).end(reply.body);
+    if (mishap === 'reply_lost') res.destroy();
+    presentation.delivered = await sendBack(res, reply);
   }
 
   const server = createServer((req, res) => {
@@ -96,6 +158,11 @@ export async function startTokenEndpoint(issuer: string, redirectUri: string): P
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`,
+    presentations,
+    consents: () => ({ count: consents, latest: latestConsent }),
+    mishaps(next) {
+      nextMishap = next;
+    },
     clientId: client.client_id,
     clientSecret: client.client_secret,
     secrets,
@@ -129,11 +196,27 @@ export async function startTokenEndpoint(issuer: string, redirectUri: string): P
   };
 }
 
+/** Whether all of it was handed over. */
+function sendBack(res: ServerResponse, { status, body }: { status: number; body: string }): Promise<boolean> {
+  if (res.destroyed) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    res.once('finish', () => resolve(true)).once('close', () => resolve(res.writableFinished));
+    res.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' }).end(body);
+  });
+}
+
+function suffer(res: ServerResponse, mishap: Exclude<Mishap, 'reply_lost'>): void {
+  if (mishap === 'reset') res.destroy();
+  else if (mishap === 'web_page') res.writeHead(502, { 'content-type': 'text/html' }).end('<h1>Bad gateway</h1>');
+  else res.writeHead(503, { 'content-type': 'application/json', 'retry-after': '1' }).end('{}');
+}
+
 function forward(endpoint: string, req: IncomingMessage, form: string): Promise<{ status: number; body: string }> {
   const { 'content-type': type, authorization } = req.headers;
   const headers = { 'content-type': type ?? '', ...(authorization ? { authorization } : {}) };
   return new Promise((resolve, reject) => {
-    const ahead = request(endpoint, { method: 'POST', headers }, (answer) => {
+    // A connection of its own for each: one that was kept would not tell a provider that is gone from one that hung up.
+    const ahead = request(endpoint, { method: 'POST', headers, agent: false }, (answer) => {
       text(answer).then((body) => resolve({ status: answer.statusCode ?? 502, body }), reject);
     });
     ahead.on('error', reject);

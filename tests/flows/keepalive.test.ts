@@ -181,6 +181,15 @@ describeFlow('the refresher', (world) => {
     expect(seen).toHaveBeenCalledTimes(2);
   });
 
+  it('says that it lives well within the time after which others give it up (rule 15 d)', async () => {
+    const seen = vi.spyOn(world().stores.replicas, 'seen');
+    const { keepalive } = await world().boot({ settings: { owner_wait: 8_000 } });
+    await keepalive.runOnce();
+    await world().clock.advance(2_000);
+    await keepalive.runOnce();
+    expect(seen).toHaveBeenCalledTimes(2);
+  });
+
   it('starts nothing after it was told to stop', async () => {
     await world().connected('f0', key('soon'), { schedule: at(0) });
     const { keepalive } = await world().boot();

