@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureBuilt, ensureInstalled, ROOT, requireNode } from '../../scripts/prepare.mjs';
 
-/** @typedef {{ file: string, sync: string, first?: boolean }} Patch */
+/** @typedef {{ file: string, sync: string }} Patch */
 
 /**
  * For each part, the syncs that its copy lacks. The engine's copy still counts them, so that its own check at the start
@@ -14,24 +14,23 @@ import { ensureBuilt, ensureInstalled, ROOT, requireNode } from '../../scripts/p
 const WITHOUT_SYNCS = [
   {
     part: 'engine',
-    // The first one is the engine's own; the second brings an unpacked image to the disk.
-    patches: [{ file: 'db/embedded/durable-file-system.js', sync: 'fs.fsyncSync(descriptor);', first: true }],
+    patches: [{ file: 'db/embedded/durable-file-system.js', sync: 'fs.fsyncSync(descriptor);' }],
   },
   {
     part: 'image',
     patches: [
       { file: 'db/embedded/image.js', sync: 'await handle.sync();' },
-      { file: 'db/embedded/durable-file-system.js', sync: 'fs.fsyncSync(descriptor);' },
+      { file: 'db/embedded/sync.js', sync: 'fs.fsyncSync(descriptor);' },
     ],
   },
   { part: 'escrow and keys', patches: [{ file: 'db/durable-file.js', sync: 'await handle.sync();' }] },
 ];
 
-/** @param {string} file @param {string} sync @param {boolean} first only the first one */
-function takeOut(file, sync, first) {
+/** @param {string} file @param {string} sync */
+function takeOut(file, sync) {
   const text = readFileSync(file, 'utf8');
   if (!text.includes(sync)) throw new Error(`${file} no longer contains «${sync}»: mend tests/power-loss/copies.mjs`);
-  writeFileSync(file, first ? text.replace(sync, '') : text.replaceAll(sync, ''));
+  writeFileSync(file, text.replaceAll(sync, ''));
 }
 
 export function prepare() {
@@ -52,7 +51,7 @@ export function prepare() {
   rmSync(join(withoutImage, 'database-image.gz'));
   const withoutSyncs = WITHOUT_SYNCS.map(({ part, patches }, index) => {
     const dist = copy(`without-syncs-${index}`);
-    for (const { file, sync, first = false } of patches) takeOut(join(dist, file), sync, first);
+    for (const { file, sync } of patches) takeOut(join(dist, file), sync);
     return { part, dist };
   });
   return {

@@ -89,7 +89,7 @@ async function complete(dist, dataDir, role) {
   clearTimeout(timer);
   const line = run.lines.at(-1);
   const wanted = role === 'inspect' ? 'inspection' : 'served';
-  return line?.type === wanted ? { line } : { complaint: reasonIn(run.complaint()) };
+  return line?.type === wanted ? { line } : { complaint: reasonIn(run) };
 }
 
 /**
@@ -112,9 +112,13 @@ async function untilTheMoment(run, late, opening_ms, random) {
   return took;
 }
 
-/** @param {string} complaint what a process left on standard error */
-function reasonIn(complaint) {
-  return complaint.split('\n').find((line) => /^\w*Error: /.test(line)) ?? 'it ended without a word';
+/** @param {ReturnType<typeof begin>} run */
+function reasonIn({ child, complaint, lines }) {
+  const sentence = complaint()
+    .split('\n')
+    .find((line) => /^\w*Error: /.test(line));
+  const end = child.signalCode ?? `exit ${child.exitCode}`;
+  return sentence ?? `it ended without a word (${end}, after ${lines.map(({ type }) => type).join(', ') || 'nothing'})`;
 }
 
 /** @param {Scenario} scenario @param {() => number} random @returns {Promise<Row>} */

@@ -164,7 +164,7 @@ async function refreshOnce(storage, at, n) {
   await escrow.clear(attempt_id);
 }
 
-const open = () => openStorage(config, log, schemas, new Teardown(log), nothing);
+const open = () => openStorage(config, log, schemas, new Teardown(log), {});
 
 const REFRESHES = 12;
 /** Settles credentials in one connection after the other, with a checkpoint now and then. */
