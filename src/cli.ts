@@ -5,14 +5,17 @@ import { keepProcessAlive, systemClock } from './clock.ts';
 import { type Config, linkCommand, loadConfig, SETTINGS } from './config.ts';
 import { isAppError } from './core/errors.ts';
 import type { Log } from './core/ports.ts';
+import { DATABASE_IMAGE } from './database-image.ts';
+import { openPrepared } from './db/embedded/data-directory.ts';
 import { acquireOwnership } from './db/embedded/owner-lock.ts';
-import { type Demo, startDemo } from './demo.ts';
+import type { Demo } from './demo.ts';
 import { diagnose, diagnosisText } from './doctor.ts';
-import { createEgress } from './egress.ts';
 import { createLog } from './log.ts';
-import { type Platform, packageVersion, startPlatform } from './main.ts';
-import { createRelay } from './mcp/relay.ts';
+import type { Platform, PlatformOptions } from './main.ts';
+import { packageVersion } from './package-version.ts';
 import { startMessage } from './start-message.ts';
+
+// The parts are imported where they are needed: loading them takes half a second, in which the database can open.
 
 type Flags = {
   transport?: string;
@@ -51,6 +54,19 @@ function onEngineLost(error: Error): void {
   process.exit(1);
 }
 
+/**
+ * Starts the server on a data directory that this process owns. The embedded database opens in its own thread while
+ * the server is loaded: each takes its half of a start.
+ */
+async function start(config: Config, options: PlatformOptions): Promise<Platform> {
+  const embedded = config.database_url === undefined;
+  const engineAhead = embedded ? openPrepared(config.data_dir, DATABASE_IMAGE, onEngineLost) : undefined;
+  // Whoever awaits it is told; until then a failure is nobody's.
+  engineAhead?.catch(() => {});
+  const { startPlatform } = await import('./main.ts');
+  return startPlatform(config, { ...options, onEngineLost, engineAhead });
+}
+
 function untilAborted(signal: AbortSignal): Promise<void> {
   // The listener keeps the process alive; this only waits.
   return new Promise((resolve) => {
@@ -79,12 +95,17 @@ async function becomeOwner(config: Config, stop: AbortSignal, say: (text: string
   }
 }
 
+async function beginDemo(config: Config, log: Log): Promise<Demo> {
+  const { startDemo } = await import('./demo.ts');
+  return startDemo(config.data_dir, log);
+}
+
 async function serveHttp(config: Config, log: Log, stop: AbortSignal, withDemo: boolean): Promise<void> {
   const say = (text: string) => process.stdout.write(text);
   if (!(await becomeOwner(config, stop, say))) return;
-  const demo: Demo | undefined = withDemo ? await startDemo(config.data_dir, log) : undefined;
+  const demo = withDemo ? await beginDemo(config, log) : undefined;
   try {
-    const platform = await startPlatform(config, { log, onEngineLost });
+    const platform = await start(config, { log });
     try {
       await demo?.connect(platform);
       say(await startMessage(platform, demo));
@@ -101,13 +122,14 @@ async function serveHttp(config: Config, log: Log, stop: AbortSignal, withDemo: 
 async function serveStdio(config: Config, log: Log, stop: AbortSignal): Promise<void> {
   const first = await acquireOwnership(config.data_dir);
   if (first.owned) {
-    const platform = await startPlatform(config, { log, anyPort: true, onEngineLost });
+    const platform = await start(config, { log, anyPort: true });
     process.stderr.write(await startMessage(platform));
     await Promise.race([platform.stdio.serve(process.stdin, process.stdout), untilAborted(stop)]);
     return platform.stop();
   }
   const done = new AbortController();
   const takeover = takeOver(config, log, AbortSignal.any([stop, done.signal]));
+  const [{ createEgress }, { createRelay }] = await Promise.all([import('./egress.ts'), import('./mcp/relay.ts')]);
   const fetch = createEgress();
   const relay = createRelay({
     endpoint: async () => ownerEndpoint(config.data_dir) ?? 'owner_gone',
@@ -130,7 +152,7 @@ async function takeOver(config: Config, log: Log, signal: AbortSignal): Promise<
     if (!ownership) return undefined;
     log.info('the process that owned the data directory has ended; this one takes over');
     try {
-      return await startPlatform(config, { log, anyPort: true, onEngineLost });
+      return await start(config, { log, anyPort: true });
     } catch (error) {
       // The client at the pipe is told by the relay; perhaps another process, or the next try, does better.
       log.error('this process could not take over the data directory', { error });
@@ -150,6 +172,7 @@ async function serve(flags: Flags): Promise<void> {
 
 async function link(flags: Flags): Promise<void> {
   const config = settingsOf(flags);
+  const { createEgress } = await import('./egress.ts');
   const fetch = createEgress();
   try {
     process.stdout.write(`${await requestSignInLink(config.data_dir, fetch, systemClock)}\n`);
@@ -161,6 +184,7 @@ async function link(flags: Flags): Promise<void> {
 /** @returns the exit code: 1 when something needs a person */
 async function doctor(flags: Flags & { json?: boolean }): Promise<number> {
   const config = settingsOf(flags);
+  const { createEgress } = await import('./egress.ts');
   const fetch = createEgress();
   try {
     const diagnosis = diagnose(config, await requestExamination(config.data_dir, fetch, systemClock));

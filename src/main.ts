@@ -1,16 +1,17 @@
-import { readFile } from 'node:fs/promises';
 import { systemClock, systemRandom } from './clock.ts';
 import { type Config, describeConfig } from './config.ts';
 import { CALLBACK_PATH } from './contract/endpoints.ts';
 import { type ConfigSchemas, connectionLabel, parseConnectionConfig } from './core/connection.ts';
 import { AppError } from './core/errors.ts';
 import type { Log, Toolkit } from './core/ports.ts';
+import type { EmbeddedEngine } from './db/embedded/engine.ts';
 import { removeOwnerRecord, writeOwnerRecord } from './db/embedded/owner-file.ts';
 import { createEgress } from './egress.ts';
 import { clientMetadata, createFaces } from './faces.ts';
 import { type Listener, listen } from './listen.ts';
 import type { StdioFace } from './mcp/stdio.ts';
 import { createAuthorizationServer } from './oauth/authorization-server.ts';
+import { packageVersion } from './package-version.ts';
 import { openStorage, type Storage } from './storage.ts';
 import { Teardown } from './teardown.ts';
 import { builtInToolkits } from './toolkits/index.ts';
@@ -39,15 +40,12 @@ export type PlatformOptions = {
   anyPort?: boolean;
   /** The embedded database has died under the process: nothing works any more, and another process may do better. */
   onEngineLost?: (error: Error) => void;
+  /** The embedded engine of the directory, if its opening was begun while this module was still being loaded. */
+  engineAhead?: Promise<EmbeddedEngine> | undefined;
 };
 
 /** How long the last answers may take when the server stops. */
 const LAST_ANSWERS_MS = 5_000;
-
-export async function packageVersion(): Promise<string> {
-  const text = await readFile(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
 
 async function takeAddress(config: Config, anyPort: boolean): Promise<{ listener: Listener; movedPort: boolean }> {
   try {
@@ -68,6 +66,8 @@ export async function startPlatform(config: Config, options: PlatformOptions): P
     return await start(config, options, teardown);
   } catch (error) {
     await teardown.run();
+    // Where the start ended before the storage took it over.
+    await options.engineAhead?.then((engine) => engine.close()).catch(() => {});
     throw error;
   }
 }
@@ -82,7 +82,7 @@ async function start(config: Config, options: PlatformOptions, teardown: Teardow
   const kits = [...builtInToolkits({ version }), ...(options.toolkits ?? [])];
   const schemas = new Map(kits.map(({ kind, configSchema }) => [kind, configSchema]));
   checkDeclared(config, schemas);
-  const storage = await openStorage(config, log, schemas, teardown, options.onEngineLost);
+  const storage = await openStorage(config, log, schemas, teardown, options);
   const flows = openFlows(config, kits, schemas, storage, publicUrl, log, teardown);
   for (const { kind, name, config: declared, description } of config.connections) {
     await flows.connections.declare({ kind, name }, { config: declared, description });
@@ -101,7 +101,7 @@ async function start(config: Config, options: PlatformOptions, teardown: Teardow
   return { config, version, engine, publicUrl, movedPort, agentKey, flows, stdio, signInLink, stop };
 }
 
-/** A mistake in the file is told before anything is opened, with the place of the field in the file. */
+/** A mistake in the file is told before anything of it is used, with the place of the field in the file. */
 function checkDeclared(config: Config, schemas: ConfigSchemas): void {
   const issues = config.connections.flatMap(({ kind, name, config: declared }, index) => {
     const parsed = parseConnectionConfig(schemas, kind, declared);

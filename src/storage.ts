@@ -1,15 +1,15 @@
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { systemClock, systemRandom } from './clock.ts';
 import type { Config } from './config.ts';
 import type { ConfigSchemas } from './core/connection.ts';
 import type { Escrow, Log, Stores } from './core/ports.ts';
+import { DATABASE_IMAGE } from './database-image.ts';
 import { loadEncryptionKey } from './db/encryption-key.ts';
 import { checkEncryptionKeys } from './db/encryption-keys.ts';
 import { createFileEscrow } from './db/escrow.ts';
 import { migrate } from './db/migrate.ts';
 import { migrations } from './db/migrations/index.ts';
-import { type OpenDatabase, openDatabase } from './db/open.ts';
+import { type OpenDatabase, type OpenDatabaseOptions, openDatabase } from './db/open.ts';
 import { readReplicaIdentity } from './db/replica-identity.ts';
 import { createSecretBox, type SecretBox } from './db/secret-box.ts';
 import { createStores } from './db/stores.ts';
@@ -29,7 +29,7 @@ export async function openStorage(
   log: Log,
   schemas: ConfigSchemas,
   teardown: Teardown,
-  onEngineLost: ((error: Error) => void) | undefined,
+  engine: Pick<OpenDatabaseOptions, 'onEngineLost' | 'engineAhead'>,
 ): Promise<Storage> {
   const { data_dir, database_url } = config;
   const key = await loadEncryptionKey({
@@ -41,13 +41,13 @@ export async function openStorage(
   if (key.origin === 'created')
     log.info('an encryption key was created; back it up: without it no token can be read', { path: key.path });
   const ports = { log, clock: systemClock, random: systemRandom };
-  const imagePath = fileURLToPath(new URL('./database-image.gz', import.meta.url));
   const opened = await openDatabase({
     ...ports,
     databaseUrl: database_url,
     dataDir: data_dir,
-    imagePath,
-    onEngineLost,
+    imagePath: DATABASE_IMAGE,
+    onEngineLost: engine.onEngineLost,
+    engineAhead: engine.engineAhead,
   });
   teardown.add(() => opened.close());
   await migrate(opened.db, { migrations, log });

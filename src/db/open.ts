@@ -3,8 +3,8 @@ import { AppError } from '../core/errors.ts';
 import type { Clock, Locker, Log, Notifier, NotifyChannel, Random } from '../core/ports.ts';
 import { SourceDialect } from './dialect.ts';
 import type { DueClaimer } from './due-credentials.ts';
-import { DATABASE_FOLDER, prepareDatabase } from './embedded/data-directory.ts';
-import { EmbeddedEngine } from './embedded/engine.ts';
+import { openPrepared } from './embedded/data-directory.ts';
+import type { EmbeddedEngine } from './embedded/engine.ts';
 import { acquireOwnership, isOwnedHere } from './embedded/owner-lock.ts';
 import type { Database } from './schema.ts';
 import { openServer } from './server/server-database.ts';
@@ -25,6 +25,8 @@ export type OpenDatabaseOptions = {
    * a process that opens the directory anew. Called once, never for `close`.
    */
   onEngineLost?: ((error: AppError) => void) | undefined;
+  /** `openPrepared` of this directory, begun earlier with the two options above. */
+  engineAhead?: Promise<EmbeddedEngine> | undefined;
 };
 
 export type OpenDatabase = {
@@ -44,12 +46,11 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDa
   return databaseUrl === undefined ? openEmbedded(options) : openPostgresql({ ...options, databaseUrl });
 }
 
-async function openEmbedded({ dataDir, imagePath, log, onEngineLost }: OpenDatabaseOptions): Promise<OpenDatabase> {
+async function openEmbedded(options: OpenDatabaseOptions): Promise<OpenDatabase> {
+  const { dataDir, imagePath, onEngineLost, engineAhead } = options;
   const giveBack = await ensureOwned(dataDir);
   try {
-    const preparation = await prepareDatabase(dataDir, imagePath);
-    const source = await EmbeddedEngine.open(`${dataDir}/${DATABASE_FOLDER}`, onEngineLost);
-    log.debug('the embedded database is open', { preparation });
+    const source = await (engineAhead ?? openPrepared(dataDir, imagePath, onEngineLost));
     const db = new Kysely<Database>({ dialect: new SourceDialect(source) });
     const close = async () => {
       await source.close();

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { sql } from 'kysely';
 import { afterEach, describe, expect, inject, it, vi } from 'vitest';
-import { prepareDatabase } from '../../src/db/embedded/data-directory.ts';
+import { openPrepared, prepareDatabase } from '../../src/db/embedded/data-directory.ts';
 import { EmbeddedEngine } from '../../src/db/embedded/engine.ts';
 import { ENGINE } from '../../src/db/embedded/engine-version.ts';
 import { openDatabase } from '../../src/db/open.ts';
@@ -53,6 +53,25 @@ describe('the embedded engine', () => {
     session.release();
     await engine.close();
     expect(after.directories).toBeGreaterThan(before.directories);
+  });
+
+  it('holds no template databases, which nobody could vacuum', { timeout: 60_000 }, async () => {
+    const dataDir = freshDirectory();
+    await prepareDatabase(dataDir, inject('databaseImage'));
+    const engine = await EmbeddedEngine.open(join(dataDir, 'database'));
+    const session = await engine.acquire();
+    const { rows } = await session.query('select datname from pg_database', []);
+    session.release();
+    await engine.close();
+    expect(rows).toEqual([{ datname: 'postgres' }]);
+    expect(readdirSync(join(dataDir, 'database', 'base'))).toHaveLength(1);
+  });
+
+  it('says why a directory cannot be prepared, while its thread already loads', async () => {
+    const dataDir = freshDirectory();
+    mkdirSync(join(dataDir, 'database'));
+    writeFileSync(join(dataDir, 'database', 'holiday.jpg'), 'not a database');
+    await expect(openPrepared(dataDir)).rejects.toMatchObject({ code: 'data_dir' });
   });
 
   it('is the version that the package pins', () => {

@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TestProject } from 'vitest/node';
@@ -32,7 +33,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 async function ensureImage(): Promise<string> {
-  const image = join(CACHE, `database-image-${ENGINE.pglite}.gz`);
+  // What initdb makes follows from the engine and from what we do to it.
+  const recipe = readFileSync(new URL('../../src/db/embedded/worker.js', import.meta.url));
+  const digest = createHash('sha256').update(recipe).digest('hex').slice(0, 8);
+  const image = join(CACHE, `database-image-${ENGINE.pglite}-${digest}.gz`);
   if (readImage(image) !== undefined) return image;
   mkdirSync(CACHE, { recursive: true });
   const work = mkdtempSync(join(CACHE, 'new-'));

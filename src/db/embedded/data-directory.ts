@@ -1,10 +1,10 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { AppError } from '../../core/errors.ts';
-import { syncPath } from './durable-file-system.js';
 import { EmbeddedEngine } from './engine.ts';
 import { ENGINE, ENGINE_FILE, engineLine } from './engine-version.ts';
 import { readImage, unpackImage } from './image.ts';
+import { syncPath } from './sync.js';
 
 /** The database below the data directory. */
 export const DATABASE_FOLDER = 'database';
@@ -21,6 +21,9 @@ export async function prepareDatabase(dataDir: string, imagePath?: string): Prom
   const database = path.join(dataDir, DATABASE_FOLDER);
   if (fs.existsSync(database) && fs.readdirSync(database).length > 0) {
     refuseForeignEngine(database);
+    // A start that was killed between its rename and this sync, or a key created just before: what is about to be
+    // acknowledged must not rest on an entry that a power cut still takes back.
+    syncPath(dataDir, 'r');
     return 'existing';
   }
   const unfinished = fs.mkdtempSync(path.join(dataDir, UNFINISHED_PREFIX));
@@ -34,6 +37,22 @@ export async function prepareDatabase(dataDir: string, imagePath?: string): Prom
   fs.renameSync(unfinished, database);
   syncPath(dataDir, 'r');
   return image === undefined ? 'initdb' : 'image';
+}
+
+/**
+ * Prepares the database and opens it. It needs nothing but the directory, so that it can run while the rest of the
+ * server is still being loaded. The caller owns the directory.
+ */
+export async function openPrepared(
+  dataDir: string,
+  imagePath?: string,
+  onLost?: (error: AppError) => void,
+): Promise<EmbeddedEngine> {
+  const prepared = prepareDatabase(dataDir, imagePath);
+  return EmbeddedEngine.open(
+    prepared.then(() => path.join(dataDir, DATABASE_FOLDER)),
+    onLost,
+  );
 }
 
 function removeUnfinished(dataDir: string): void {

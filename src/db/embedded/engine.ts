@@ -40,11 +40,16 @@ export class EmbeddedEngine implements SqlSource {
   }
 
   /**
-   * Opens a prepared directory and proves that what it acknowledges reaches the disk. `onLost`: called once when the
-   * engine ends without `close`; it does not come back in this process.
+   * Opens a prepared directory and proves that what it acknowledges reaches the disk. A promise of one is waited for
+   * while the thread loads. `onLost`: called once when the engine ends without `close`; it does not come back in this
+   * process.
    */
-  static async open(directory: string, onLost?: (error: AppError) => void): Promise<EmbeddedEngine> {
+  static async open(prepared: string | Promise<string>, onLost?: (error: AppError) => void): Promise<EmbeddedEngine> {
     const engine = new EmbeddedEngine();
+    const directory = await Promise.resolve(prepared).catch(async (error: unknown) => {
+      await engine.#worker.terminate();
+      throw error;
+    });
     try {
       await engine.#call({ op: 'open', directory });
       await engine.selfCheck();

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { gunzipSync, gzipSync } from 'node:zlib';
-import { syncPath } from './durable-file-system.js';
+import { promisify } from 'node:util';
+import { gunzip, gzipSync } from 'node:zlib';
 import { ENGINE } from './engine-version.ts';
+import { syncPath } from './sync.js';
 
 /** Lies beside the image as `<image>.json`: what is in it, so that another engine's image is left alone. */
 type Manifest = { format: 1; pglite: string; sha256: string };
@@ -44,7 +45,7 @@ export function readImage(imagePath: string): Buffer | undefined {
 
 /** Writes the image's tree into `directory`, which exists and is empty, and brings all of it to the disk. */
 export async function unpackImage(packed: Buffer, directory: string): Promise<void> {
-  const bytes = gunzipSync(packed);
+  const bytes = await promisify(gunzip)(packed);
   const headerEnd = HEADER_LENGTH_BYTES + bytes.readUInt32BE(0);
   const entries = JSON.parse(bytes.toString('utf8', HEADER_LENGTH_BYTES, headerEnd)) as Entry[];
   const files: { target: string; content: Buffer }[] = [];

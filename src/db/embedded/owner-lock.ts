@@ -4,6 +4,7 @@ import { AppError } from '../../core/errors.ts';
 import { type HeldLock, lockFileOf, lockWhileOpening, lockWithProgram, lockWithSocket } from './directory-lock.ts';
 import { refuseSharedFileSystem } from './file-system-kind.ts';
 import { ownPlace, readOwnerPlace, removeOwnerRecord } from './owner-file.ts';
+import { syncPath } from './sync.js';
 
 export type Ownership = { owned: true; release(): Promise<void> } | { owned: false };
 
@@ -45,6 +46,17 @@ function makeMissing(directory: string): void {
     fs.mkdirSync(directory, { mode: 0o700 });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  syncEntry(path.dirname(directory));
+}
+
+/** What is written below is no more durable than the way to it. */
+function syncEntry(parent: string): void {
+  try {
+    syncPath(parent, 'r');
+  } catch (error) {
+    // One may be allowed to make entries in a directory that one may not read, and so not open.
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
   }
 }
 

@@ -2,7 +2,8 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { parentPort } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
-import { DurableFileSystem, syncCounters, syncTree } from './durable-file-system.js';
+import { DurableFileSystem, syncCounters } from './durable-file-system.js';
+import { syncTree } from './sync.js';
 
 /** @typedef {import('./worker-protocol.ts').WorkerRequest} WorkerRequest */
 /** @typedef {import('./worker-protocol.ts').WorkerAnswer} WorkerAnswer */
@@ -13,13 +14,40 @@ import { DurableFileSystem, syncCounters, syncTree } from './durable-file-system
 const INT8 = 20;
 const TEXT_TYPES = { date: 1082, timestamp: 1114, interval: 1186 };
 
+/**
+ * Nothing here ever creates a database from a template, and they are two files of three in a directory. Nobody could
+ * vacuum them either, so that in the end the age of their transaction ids would stop the server.
+ */
+const WITHOUT_TEMPLATES = [
+  "update pg_database set datistemplate = false where datname in ('template0', 'template1')",
+  'drop database template0',
+  'drop database template1',
+];
+
+/** Begun while the directory is still being prepared. */
+const compiled = compileEngine();
+
 /** @type {PGlite | undefined} */
 let engine;
+
+/** Node's types for this version do not know it. @typedef {{ compile(bytes: Uint8Array): Promise<object> }} Compiler */
+
+/** Undefined where it lies elsewhere: the engine then finds and compiles it by itself. */
+async function compileEngine() {
+  const { WebAssembly } = /** @type {typeof globalThis & { WebAssembly: Compiler }} */ (globalThis);
+  try {
+    const file = new URL('pglite.wasm', import.meta.resolve('@electric-sql/pglite'));
+    return await WebAssembly.compile(await fs.promises.readFile(file));
+  } catch {
+    return undefined;
+  }
+}
 
 /** @param {string} directory */
 async function openEngine(directory) {
   return PGlite.create({
     fs: new DurableFileSystem(directory),
+    pgliteWasmModule: await compiled,
     startParams: [
       ...PGlite.defaultStartParams.filter((parameter) => parameter !== '-F'), // -F turns fsync off
       ...['-c', 'wal_sync_method=fsync'], // fdatasync is an empty function in this build
@@ -39,6 +67,7 @@ async function openEngine(directory) {
  */
 async function initialise(directory, marker) {
   const created = await openEngine(directory);
+  for (const statement of WITHOUT_TEMPLATES) await created.query(statement);
   await created.query('checkpoint');
   await created.close();
   fs.writeFileSync(path.join(directory, marker.file), marker.text, { mode: 0o600 });
