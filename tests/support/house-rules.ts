@@ -36,7 +36,7 @@ const ROOMS: Record<string, Room> = {
   db: {
     rooms: ['core'],
     npm: ['kysely', 'pg', '@electric-sql/pglite'],
-    node: [...FILES, 'node:child_process', 'node:crypto', 'node:net', 'node:worker_threads', 'node:zlib'],
+    node: [...FILES, 'node:child_process', 'node:crypto', 'node:net', 'node:util', 'node:worker_threads', 'node:zlib'],
   },
   oauth: { rooms: ['core'], npm: ['oauth4webapi'], node: ['node:crypto'] },
   toolkits: { rooms: ['core'], npm: MCP, node: [] },
