@@ -4,7 +4,7 @@ import { CALLBACK_PATH } from './contract/endpoints.ts';
 import { type ConfigSchemas, connectionLabel, parseConnectionConfig } from './core/connection.ts';
 import { AppError } from './core/errors.ts';
 import type { Log, Toolkit } from './core/ports.ts';
-import type { EmbeddedEngine } from './db/embedded/engine.ts';
+import type { PreparedEngine } from './db/embedded/data-directory.ts';
 import { removeOwnerRecord, writeOwnerRecord } from './db/embedded/owner-file.ts';
 import { createEgress } from './egress.ts';
 import { clientMetadata, createFaces } from './faces.ts';
@@ -41,7 +41,7 @@ export type PlatformOptions = {
   /** The embedded database has died under the process: nothing works any more, and another process may do better. */
   onEngineLost?: (error: Error) => void;
   /** The embedded engine of the directory, if its opening was begun while this module was still being loaded. */
-  engineAhead?: Promise<EmbeddedEngine> | undefined;
+  engineAhead?: Promise<PreparedEngine> | undefined;
 };
 
 /** How long the last answers may take when the server stops. */
@@ -67,7 +67,7 @@ export async function startPlatform(config: Config, options: PlatformOptions): P
   } catch (error) {
     await teardown.run();
     // Where the start ended before the storage took it over.
-    await options.engineAhead?.then((engine) => engine.close()).catch(() => {});
+    await options.engineAhead?.then(({ engine }) => engine.close()).catch(() => {});
     throw error;
   }
 }

@@ -3,8 +3,7 @@ import { AppError } from '../core/errors.ts';
 import type { Clock, Locker, Log, Notifier, NotifyChannel, Random } from '../core/ports.ts';
 import { SourceDialect } from './dialect.ts';
 import type { DueClaimer } from './due-credentials.ts';
-import { openPrepared } from './embedded/data-directory.ts';
-import type { EmbeddedEngine } from './embedded/engine.ts';
+import { openPrepared, type PreparedEngine } from './embedded/data-directory.ts';
 import { acquireOwnership, isOwnedHere } from './embedded/owner-lock.ts';
 import type { Database } from './schema.ts';
 import { openServer } from './server/server-database.ts';
@@ -26,7 +25,7 @@ export type OpenDatabaseOptions = {
    */
   onEngineLost?: ((error: AppError) => void) | undefined;
   /** `openPrepared` of this directory, begun earlier with the two options above. */
-  engineAhead?: Promise<EmbeddedEngine> | undefined;
+  engineAhead?: Promise<PreparedEngine> | undefined;
 };
 
 export type OpenDatabase = {
@@ -47,10 +46,12 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDa
 }
 
 async function openEmbedded(options: OpenDatabaseOptions): Promise<OpenDatabase> {
-  const { dataDir, imagePath, onEngineLost, engineAhead } = options;
+  const { dataDir, imagePath, onEngineLost, engineAhead, log } = options;
   const giveBack = await ensureOwned(dataDir);
   try {
-    const source = await (engineAhead ?? openPrepared(dataDir, imagePath, onEngineLost));
+    const opening = engineAhead ?? openPrepared(dataDir, imagePath, onEngineLost);
+    const { engine: source, preparation } = await opening;
+    log.debug('the embedded database is open', { preparation });
     const db = new Kysely<Database>({ dialect: new SourceDialect(source) });
     const close = async () => {
       await source.close();

@@ -11,6 +11,7 @@ export const DATABASE_FOLDER = 'database';
 const UNFINISHED_PREFIX = 'database.new-';
 
 export type Preparation = 'existing' | 'image' | 'initdb';
+export type PreparedEngine = { engine: EmbeddedEngine; preparation: Preparation };
 
 /**
  * Makes sure that a database lies in the data directory, which this process owns. A new one grows in a sibling folder,
@@ -47,12 +48,13 @@ export async function openPrepared(
   dataDir: string,
   imagePath?: string,
   onLost?: (error: AppError) => void,
-): Promise<EmbeddedEngine> {
-  const prepared = prepareDatabase(dataDir, imagePath);
-  return EmbeddedEngine.open(
-    prepared.then(() => path.join(dataDir, DATABASE_FOLDER)),
+): Promise<PreparedEngine> {
+  const preparing = prepareDatabase(dataDir, imagePath);
+  const engine = await EmbeddedEngine.open(
+    preparing.then(() => path.join(dataDir, DATABASE_FOLDER)),
     onLost,
   );
+  return { engine, preparation: await preparing };
 }
 
 function removeUnfinished(dataDir: string): void {
