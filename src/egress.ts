@@ -20,6 +20,8 @@ type Reason = EgressError['reason'];
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Beyond every timeout that a caller brings; it only frees requests that came without any. */
 const HEADERS_TIMEOUT_MS = 900_000;
+/** Well before servers that say nothing, or promise a minute, close a connection that rests. */
+const IDLE_MS = 30_000;
 
 const systemResolve = async (hostname: string): Promise<readonly string[]> =>
   (await dnsLookup(hostname, { all: true, order: 'verbatim' })).map((entry) => entry.address);
@@ -231,6 +233,7 @@ export function createEgress(options: EgressOptions = {}): Fetch & { close(): Pr
     const agent = new Agent({
       connect: pinningConnector(resolve, policy, timeout),
       headersTimeout: HEADERS_TIMEOUT_MS,
+      keepAliveMaxTimeout: IDLE_MS,
       // Event streams may be silent for hours.
       bodyTimeout: 0,
       pipelining: connection === 'fresh' ? 0 : 1,

@@ -18,6 +18,12 @@ export type Listener = {
 const REQUEST_TIMEOUT_MS = 120_000;
 
 /**
+ * Far longer than clients and proxies keep a connection that rests (60 s are usual), so that none sends a request into
+ * a connection that is being closed here, and cannot know whether it ran.
+ */
+const KEEP_ALIVE_MS = 75_000;
+
+/**
  * Takes the address.
  * @throws AppError `port_taken` with a sentence that names it
  */
@@ -27,6 +33,7 @@ export async function listen(address: { host: string; port: number }): Promise<L
   let handler: (request: Request) => Promise<Response> = unavailable('Starting. Try again in a moment.');
   const server = createServer(getRequestListener((request) => handler(request), { overrideGlobalObjects: false }));
   server.requestTimeout = REQUEST_TIMEOUT_MS;
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
   await bind(server, address);
   const closed = new Promise<void>((resolve) => server.once('close', resolve));
   return {

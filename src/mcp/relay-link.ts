@@ -96,6 +96,8 @@ export class RelayLink {
         ...(typeof init.body === 'string' ? { body: init.body } : {}),
         ...(init.signal ? { signal: init.signal } : {}),
         redirect: 'manual',
+        // On a pooled one, a request may meet the close of an idle connection, and nobody knows whether it ran.
+        connection: 'fresh',
         trust: { url: 'typed' },
       });
       if (stream && !response.ok && response.status !== 405 && !this.#closed) this.#hooks.onlost();

@@ -48,7 +48,10 @@ export function judge(error: unknown, request: JSONRPCRequest): Outcome {
   const status = statusOf(error);
   // A server that does not know us or our session ran nothing.
   if (status === 401 || status === 403 || (status === 404 && !isModern(request))) return 'not_run';
-  if (status !== undefined) return errorInBody(error, request.id) ?? ownerChanged(request.id);
+  if (status !== undefined) {
+    // Without words of its own, 503 is a server that is starting or stopping, and takes nothing up.
+    return errorInBody(error, request.id) ?? (status === 503 ? 'not_run' : ownerChanged(request.id));
+  }
   return error instanceof EgressError && error.phase === 'not_sent' ? 'not_run' : 'unknown';
 }
 

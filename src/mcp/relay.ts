@@ -120,6 +120,7 @@ class Pipe {
     flight.attempt = undefined;
     // An error that the owner put into words says nothing against the link.
     if (outcome === 'not_run' || outcome === 'unknown') this.#giveUp(link);
+    else this.#closeUnused(link);
     abort.abort();
     return outcome;
   }
@@ -147,11 +148,19 @@ class Pipe {
     for (const { attempt } of [...this.#inFlight.values()]) if (attempt?.link === link) attempt.end('unknown');
   }
 
+  /** A link that was replaced lives for as long as something is under way on it. */
+  #closeUnused(link: RelayLink): void {
+    const used = [...this.#inFlight.values()].some(({ attempt }) => attempt?.link === link);
+    if (this.#link !== link && !used) void link.close();
+  }
+
   /** A legacy client is told of changes without asking, so its session is opened again without a request. */
   async #recover(link: RelayLink): Promise<void> {
     if (this.#link !== link || this.#recovering) return;
     this.#recovering = true;
-    this.#giveUp(link);
+    // The answers of what is under way come on streams of their own, which tell by themselves when they break.
+    this.#link = undefined;
+    this.#closeUnused(link);
     const { signal } = this.#ended;
     for (let pause = RECOVER_MS.first; !signal.aborted; pause = Math.min(pause * 2, RECOVER_MS.longest)) {
       if (await this.#connect()) break;

@@ -1,4 +1,4 @@
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
@@ -32,6 +32,27 @@ async function startDying() {
   const { port } = server.address() as AddressInfo;
   const close = () => new Promise<void>((resolve) => server.close(() => resolve()));
   return { url: `http://127.0.0.1:${port}/mcp`, hits: () => hits, close };
+}
+
+/** Stands before an owner, and may answer in its place: whatever `meddle` leaves alone goes through. */
+async function startFront(target: string, meddle: (request: IncomingMessage, response: ServerResponse) => boolean) {
+  const server = createServer((incoming, response) => {
+    if (meddle(incoming, response)) return;
+    const { method, headers } = incoming;
+    const outgoing = request(target, { method, headers, agent: false }, (answer) => {
+      response.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(response);
+    });
+    outgoing.on('error', () => response.destroy());
+    response.on('close', () => outgoing.destroy());
+    incoming.pipe(outgoing);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanup.push(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
 }
 
 async function ownerOf(upstream: string, name = 'up'): Promise<Gateway> {
@@ -134,6 +155,40 @@ describe.each([
     expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['up__t']);
   });
 
+  it('sends nothing over a connection that the owner may be closing because it rested', async () => {
+    const owner = await ownerOf(await upstreamOf());
+    cleanup.push(owner.close);
+    const used = new WeakSet<object>();
+    const url = await startFront(owner.url, ({ socket }) => {
+      if (used.has(socket)) socket.destroy();
+      used.add(socket);
+      return socket.destroyed;
+    });
+    const client = await connect(async () => ({ url, headers: {} }));
+    for (let call = 0; call < 5; call += 1) {
+      expect(await client.callTool({ name: 'up__t' })).toMatchObject({ content: [{ text: 'done' }] });
+    }
+  });
+
+  it('sends a call again that met an owner which is starting or stopping', async () => {
+    const owner = await ownerOf(await upstreamOf());
+    cleanup.push(owner.close);
+    let refusals = 0;
+    let left = 0;
+    const url = await startFront(owner.url, (_request, response) => {
+      if (left === 0) return false;
+      left -= 1;
+      refusals += 1;
+      response.writeHead(503, { 'content-type': 'text/plain' }).end('Stopping. Try again in a moment.\n');
+      return true;
+    });
+    const client = await connect(async () => ({ url, headers: {} }));
+    await client.listTools();
+    left = 2;
+    expect(await client.callTool({ name: 'up__t' })).toMatchObject({ content: [{ text: 'done' }] });
+    expect(refusals).toBe(2);
+  });
+
   it('opens the session again when the owner dies while it is being opened', async () => {
     const upstream = await upstreamOf();
     const dying = await startDying();
@@ -154,4 +209,54 @@ describe.each([
     const connecting = connectPipe((stdin, stdout) => relay.serve(stdin, stdout), mode);
     await expect(connecting).rejects.toMatchObject({ code: OWNER_CHANGED_CODE });
   });
+});
+
+it('a legacy call under way is answered although the stream of notifications was lost meanwhile', async () => {
+  let release = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let arrived = () => {};
+  const running = new Promise<void>((resolve) => {
+    arrived = resolve;
+  });
+  const upstream = await startRaw(async ({ method }) => {
+    if (method === 'tools/list') return { result: { tools: [TOOL] } };
+    arrived();
+    await released;
+    return { result: { content: [{ type: 'text', text: 'late' }] } };
+  });
+  cleanup.push(upstream.close);
+  const owner = await ownerOf(upstream.url);
+  cleanup.push(owner.close);
+  const streams: ServerResponse[] = [];
+  let opened = 0;
+  let lost = 0;
+  const url = await startFront(owner.url, ({ method }, response) => {
+    if (method !== 'GET') return false;
+    opened += 1;
+    streams.push(response);
+    if (opened !== 2) return false;
+    lost += 1;
+    response.writeHead(500).end();
+    return true;
+  });
+  const relay = createRelay({
+    endpoint: async () => ({ url, headers: {} }),
+    fetch: fetchPort,
+    clock: systemClock,
+    log: silentLog,
+  });
+  const piped = await connectPipe((stdin, stdout) => relay.serve(stdin, stdout), 'legacy');
+  cleanup.push(piped.close);
+  await vi.waitFor(() => expect(opened).toBe(1));
+  const call = piped.client.callTool({ name: 'up__t' });
+  await running;
+  streams[0]?.destroy();
+  // The second stream is refused, and the third belongs to the session that replaces the first.
+  await vi.waitFor(() => expect(opened).toBeGreaterThan(2), { timeout: 20_000 });
+  expect(lost).toBe(1);
+  release();
+  expect(await call).toMatchObject({ content: [{ text: 'late' }] });
+  expect(await piped.client.callTool({ name: 'up__t' })).toMatchObject({ content: [{ text: 'late' }] });
 });
