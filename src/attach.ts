@@ -51,42 +51,41 @@ export function ownerEndpoint(
   return { url: record.address + MCP_PATH, headers: { [SECRET_HEADER]: record.attach_secret }, pid: record.pid };
 }
 
+/** What the process that serves this data directory answers; undefined: none does, not in time, or in no JSON. */
+async function askOwner(
+  dataDir: string,
+  ask: { method: 'GET' | 'POST'; path: string; timeout_ms: number },
+  fetch: Fetch,
+  clock: Clock,
+): Promise<unknown> {
+  const owner = ownerEndpoint(dataDir);
+  if (!owner) return undefined;
+  const { method, path, timeout_ms } = ask;
+  const init = { method, headers: owner.headers, signal: clock.timeout(timeout_ms), trust: { url: 'typed' } } as const;
+  const answer = await fetch(new URL(path, owner.url), init).catch(() => undefined);
+  return answer?.ok ? answer.json().catch(() => undefined) : undefined;
+}
+
 /**
  * A fresh sign-in link from the process that serves this data directory.
  * @throws AppError `unavailable` when none does
  */
 export async function requestSignInLink(dataDir: string, fetch: Fetch, clock: Clock): Promise<string> {
-  const owner = ownerEndpoint(dataDir);
-  if (owner) {
-    const url = new URL(LINK_PATH, owner.url);
-    const init = {
-      method: 'POST',
-      headers: owner.headers,
-      signal: clock.timeout(5_000),
-      trust: { url: 'typed' },
-    } as const;
-    const answer = await fetch(url, init).catch(() => undefined);
-    const body: unknown = answer?.ok ? await answer.json() : undefined;
-    if (typeof body === 'object' && body !== null && 'url' in body && typeof body.url === 'string') return body.url;
-  }
+  const body = await askOwner(dataDir, { method: 'POST', path: LINK_PATH, timeout_ms: 5_000 }, fetch, clock);
+  if (typeof body === 'object' && body !== null && 'url' in body && typeof body.url === 'string') return body.url;
   throw new AppError(
     'unavailable',
     `No server is running on the data directory ${dataDir}. Start one (mcp-data-platform --transport http), or name its directory with --data-dir.`,
   );
 }
 
-/** Asks the process that serves this data directory; undefined: none does, or it is too old to know. */
+/** Asks the process that serves this data directory; undefined: none answers in time, or it is too old to know. */
 export async function requestExamination(
   dataDir: string,
   fetch: Fetch,
   clock: Clock,
 ): Promise<Examination | undefined> {
-  const owner = ownerEndpoint(dataDir);
-  if (!owner) return undefined;
-  const url = new URL(DOCTOR_PATH, owner.url);
-  const init = { headers: owner.headers, signal: clock.timeout(10_000), trust: { url: 'typed' } } as const;
-  const answer = await fetch(url, init).catch(() => undefined);
-  const body: unknown = answer?.ok ? await answer.json().catch(() => undefined) : undefined;
+  const body = await askOwner(dataDir, { method: 'GET', path: DOCTOR_PATH, timeout_ms: 10_000 }, fetch, clock);
   const read = examinationSchema.safeParse(body);
   return read.success ? read.data : undefined;
 }

@@ -9,7 +9,7 @@ export type Check = { name: string; result: 'good' | 'advice' | 'bad'; sentence:
 export type Diagnosis = {
   needs_person: boolean;
   checks: Check[];
-  /** null: no server runs on the data directory. */
+  /** null: no server answered on the data directory. */
   system: Examination['system'] | null;
   connections: Examination['connections'];
 };
@@ -68,7 +68,7 @@ function checkServer(config: Config, found: Examination | undefined): Check {
   return {
     name: 'server',
     result: 'bad',
-    sentence: `No server answers on the data directory ${config.data_dir}, so nothing refreshes its tokens. Start one (mcp-data-platform --transport http), or name its directory with --data-dir.`,
+    sentence: `No server answered on the data directory ${config.data_dir}. If none runs, nothing refreshes its tokens: start one (mcp-data-platform --transport http), or name its directory with --data-dir. If one runs, it is busy or of an older version: run this again, or restart it.`,
   };
 }
 

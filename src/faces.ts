@@ -11,6 +11,7 @@ import { ACTOR } from './core/principal.ts';
 import { createDurably } from './db/durable-file.ts';
 import { createApiKeys, hashToken } from './http/api-keys.ts';
 import { createHttpApp } from './http/app.ts';
+import { oauthHealth, systemInfo } from './http/overview.ts';
 import { createSignInLink } from './http/sessions.ts';
 import { createMcpFace } from './mcp/face.ts';
 import { createStdioFace, type StdioFace } from './mcp/stdio.ts';
@@ -96,13 +97,7 @@ export async function createFaces(input: FacesInput, teardown: Teardown): Promis
     ...(metadata ? { clientMetadata: metadata.document } : {}),
     ...ports,
   });
-  const examine = async () => {
-    const all = await flows.connections.list();
-    return {
-      system: { version, engine, public_url: publicUrl, mcp_endpoint: new URL('/mcp', publicUrl).href },
-      connections: all.flatMap(({ kind, name, oauth }) => (oauth ? [{ kind, name, oauth }] : [])),
-    };
-  };
+  const examine = async () => ({ system: systemInfo(input), connections: await oauthHealth(flows.connections) });
   const attachSecret = Buffer.from(systemRandom.bytes(32)).toString('base64url');
   const handleMcp = face.handle.bind(face);
   const attach = createAttachPoint({ secret: attachSecret, handleMcp, createSignInLink: signInLink, examine });

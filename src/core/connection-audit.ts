@@ -70,7 +70,8 @@ export function auditConnection(input: AuditInput): Finding[] {
   if (!token.has_refresh_token) return findings;
   findings.push(...maxLifetime(input));
   if (profile.testing_mode_lifetime !== null && !grades.includes('testing_mode')) {
-    const sentence = `If the consent screen at ${host} is still in testing, its grants end after 7 days without a word: see that it is published.`;
+    const days = Math.round(profile.testing_mode_lifetime / 86_400_000);
+    const sentence = `If the consent screen at ${host} is still in testing, its grants end after ${days} days without a word: see that it is published.`;
     findings.push({ code: 'testing_mode_possible', severity: 'advice', sentence });
   }
   const silent = token.expires_at === null && token.refresh_expires_at === null;

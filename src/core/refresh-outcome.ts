@@ -1,16 +1,14 @@
-import type { ErrorClass, RevocationReason } from './auth-event.ts';
+import { type ErrorClass, PROTOCOL_CODES, type RevocationReason } from './auth-event.ts';
 import type { ProviderProfile } from './provider-profile.ts';
 import type { TokenAnswer } from './token-response.ts';
 import type { TokenSet } from './token-set.ts';
 
-/** Codes that speak about us, the client, and not about the grant: the token is kept (RFC 6749 §5.2). */
+/**
+ * Codes that speak about us, the client, and not about the grant: the token is kept (RFC 6749 §5.2). `invalid_grant`
+ * is among the protocol's codes, and matched before these.
+ */
 const ABOUT_US = new Set([
-  'invalid_client',
-  'unauthorized_client',
-  'invalid_scope',
-  'invalid_request',
-  'unsupported_grant_type',
-  'invalid_target',
+  ...PROTOCOL_CODES,
   // GitHub and Slack have words of their own for a client id or secret that is wrong.
   'incorrect_client_credentials',
   'bad_client_secret',

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual as isDeepEqual } from 'node:util';
-import type { NewAuthEvent, RevocationReason } from '../core/auth-event.ts';
+import type { NewAuthEvent } from '../core/auth-event.ts';
 import {
   type ConfigSchemas,
   type ConnectionConfig,
@@ -10,8 +10,7 @@ import {
 } from '../core/connection.ts';
 import { movedDestinations, redactConfig, resolveRedacted, splitSecrets } from '../core/connection-secrets.ts';
 import { isoOrNull, oauthStatus } from '../core/connection-status.ts';
-import type { Credential, RevocationOrder, Settlement } from '../core/credential.ts';
-import { idpHostOf } from '../core/credential.ts';
+import type { Credential } from '../core/credential.ts';
 import { AppError, type FieldIssue, isAppError } from '../core/errors.ts';
 import type {
   AuthEventStore,
@@ -27,7 +26,7 @@ import type {
 } from '../core/ports.ts';
 import { ACTOR } from '../core/principal.ts';
 import type { ConnectionsFlow, ConnectionView } from './api.ts';
-import { upstreamRevocation, usableConfig } from './disconnect.ts';
+import { deletionByPerson, endByPerson, revocationOrder, revokeNow } from './disconnect.ts';
 import type { Revoker } from './revocation.ts';
 import { notify } from './settle.ts';
 
@@ -51,35 +50,6 @@ function listIssues(issues: readonly FieldIssue[]): string {
 
 function invalid(key: ConnectionKey, issues: readonly FieldIssue[]): AppError {
   return new AppError('invalid_config', `${connectionLabel(key)} was not saved: ${listIssues(issues)}.`, { issues });
-}
-
-/** Drops tokens that would be sent to a destination they were not given for. In the transaction of the save. */
-function dropTokens(
-  stored: Connection,
-  credential: Credential,
-  reason: RevocationReason,
-  order: RevocationOrder,
-  now: number,
-): Settlement {
-  const idp_host = idpHostOf(credential.binding);
-  const upstream_revocation = upstreamRevocation(credential, stored);
-  return {
-    key: credential.key,
-    fence: { by: 'generation', incarnation: credential.incarnation, generation: credential.generation },
-    change: {
-      type: 'disconnected',
-      revocation: { occurred_at: now, reason, idp_host, decided_by: 'person' },
-      revoke: order,
-    },
-    events: [
-      {
-        event_type: 'token_deleted_admin',
-        actor: order.actor,
-        idp_host,
-        detail: { reason, decided_by: 'person', upstream_revocation },
-      },
-    ],
-  };
 }
 
 /**
@@ -121,19 +91,6 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     };
   }
 
-  const orderOf = (connection: Connection, actor: string): RevocationOrder => ({
-    id: deps.random.uuid(),
-    actor,
-    config: usableConfig(connection),
-  });
-
-  /** The token is dropped and listed; what its server says now or later is no matter of this request. */
-  async function revokeNow(key: ConnectionKey, { id }: RevocationOrder): Promise<void> {
-    await deps.revoker.attempt(id).catch((error: unknown) => {
-      deps.log.warn('a token could not be revoked yet; it is tried again', { connection: connectionLabel(key), error });
-    });
-  }
-
   async function found(key: ConnectionKey): Promise<Connection> {
     const connection = await connections.read(key);
     if (connection) return connection;
@@ -173,7 +130,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     const config = checked(key, input.config, stored);
     const credential = stored?.config.auth_mode === 'oauth' ? await credentials.read(key) : undefined;
     const drop = stored && credential?.state === 'connected' && mustDrop(stored.config, config, credential);
-    const order = stored && orderOf(stored, actor);
+    const order = stored && revocationOrder(stored, actor, deps.random);
     const result = await connections.save({
       key,
       description: input.description ?? stored?.description ?? '',
@@ -184,7 +141,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       // A consent that was asked for under the old destination must not land in the new one (lesson 45).
       drop_consents: stored !== undefined && movedDestinations(stored.config, config).size > 0,
       ...(drop && order
-        ? { settlement: dropTokens(stored, credential, 'destination_changed', order, clock.now()) }
+        ? { settlement: endByPerson(stored, credential, 'destination_changed', order, clock.now()).settlement }
         : {}),
     });
     if (!result.saved) {
@@ -196,7 +153,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     await notifier.publish('connections', connectionLabel(key));
     if (drop && order) {
       await notify(deps, key);
-      await revokeNow(key, order);
+      await revokeNow(deps, key, order);
     }
     return result.connection;
   }
@@ -228,13 +185,11 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     async delete(key, actor) {
       const connection = await found(key);
       editable(connection);
-      const order = orderOf(connection, actor);
-      const eventsFor = (credential: Credential): NewAuthEvent[] => {
-        if (credential.state !== 'connected') return [];
-        const upstream_revocation = upstreamRevocation(credential, connection);
-        const detail = { reason: 'connection_deleted', decided_by: 'person', upstream_revocation } as const;
-        return [{ event_type: 'token_deleted_admin', actor, idp_host: idpHostOf(credential.binding), detail }];
-      };
+      const order = revocationOrder(connection, actor, deps.random);
+      const eventsFor = (credential: Credential): NewAuthEvent[] =>
+        credential.state === 'connected'
+          ? [deletionByPerson(connection, credential, 'connection_deleted', actor).event]
+          : [];
       const deleted = await connections.delete(key, connection.incarnation, eventsFor, order);
       if (!deleted.deleted) {
         throw new AppError(
@@ -244,7 +199,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       }
       await notifier.publish('connections', connectionLabel(key));
       await notify(deps, key);
-      await revokeNow(key, order);
+      await revokeNow(deps, key, order);
     },
 
     async test(key, signal) {

@@ -1,7 +1,7 @@
-import type { NewAuthEvent, UpstreamRevocation } from '../core/auth-event.ts';
+import type { NewAuthEvent, RevocationReason, UpstreamRevocation } from '../core/auth-event.ts';
 import { type ConnectionConfig, type ConnectionKey, connectionLabel } from '../core/connection.ts';
 import { isTokenIssue } from '../core/connection-status.ts';
-import type { Credential, Revocation, RevocationOrder, TokenChange } from '../core/credential.ts';
+import type { Credential, RevocationOrder, Settlement } from '../core/credential.ts';
 import { idpHostOf } from '../core/credential.ts';
 import { AppError } from '../core/errors.ts';
 import type { Clock, Connection, ConnectionStore, CredentialStore, Log, Notifier, Random } from '../core/ports.ts';
@@ -29,7 +29,7 @@ export function usableConfig(connection: Connection): ConnectionConfig | null {
 }
 
 /** Whether the token that a credential loses can be ended at its server. */
-export function upstreamRevocation(
+function upstreamRevocation(
   { binding }: Pick<Credential, 'binding'>,
   connection: Connection,
 ): UpstreamRevocation | undefined {
@@ -39,12 +39,62 @@ export function upstreamRevocation(
   return client.binding.revocation_endpoint === null ? 'unsupported' : 'requested';
 }
 
+export function revocationOrder(connection: Connection, actor: string, random: Pick<Random, 'uuid'>): RevocationOrder {
+  return { id: random.uuid(), actor, config: usableConfig(connection) };
+}
+
+/** The event of a token that a person's act deletes, and what becomes of the token at its server. */
+export function deletionByPerson(
+  connection: Connection,
+  credential: Credential,
+  reason: RevocationReason,
+  actor: string,
+): { event: NewAuthEvent; upstream: UpstreamRevocation | undefined } {
+  const upstream = credential.state === 'connected' ? upstreamRevocation(credential, connection) : undefined;
+  const detail = { reason, decided_by: 'person', ...(upstream ? { upstream_revocation: upstream } : {}) } as const;
+  const idp_host = idpHostOf(credential.binding);
+  return { event: { event_type: 'token_deleted_admin', actor, idp_host, detail }, upstream };
+}
+
+/** Ends the tokens of a connection by a person's act, unless they were renewed or replaced since `credential` was read. */
+export function endByPerson(
+  connection: Connection,
+  credential: Credential,
+  reason: RevocationReason,
+  order: RevocationOrder,
+  now: number,
+): { settlement: Settlement; upstream: UpstreamRevocation | undefined } {
+  const { key, incarnation, generation, state, binding } = credential;
+  const { event, upstream } = deletionByPerson(connection, credential, reason, order.actor);
+  const revocation = { occurred_at: now, reason, idp_host: idpHostOf(binding), decided_by: 'person' } as const;
+  const settlement: Settlement = {
+    key,
+    fence: { by: 'generation', incarnation, generation },
+    change: { type: 'disconnected', revocation, revoke: order },
+    // What never had a token loses none; a consent that was begun ends silently.
+    events: state === 'never_connected' ? [] : [event],
+  };
+  return { settlement, upstream };
+}
+
+/** Tries once to end a token at its server; what could not be done is on the list of what is tried again. */
+export async function revokeNow(
+  { revoker, log }: Pick<DisconnectDeps, 'revoker' | 'log'>,
+  key: ConnectionKey,
+  { id }: RevocationOrder,
+): ReturnType<Revoker['attempt']> {
+  return revoker.attempt(id).catch((error: unknown) => {
+    log.warn('a token could not be revoked yet; it is tried again', { connection: connectionLabel(key), error });
+    return 'pending' as const;
+  });
+}
+
 /**
  * A person ends a connection: first here, for good and fenced against everything that was begun before, then at the
  * authorization server.
  */
 export function createDisconnect(deps: DisconnectDeps): DisconnectFlow {
-  const { connections, credentials, revoker, clock, random, log } = deps;
+  const { connections, credentials, clock, random, log } = deps;
 
   async function found(key: ConnectionKey): Promise<{ connection: Connection; credential: Credential }> {
     const [connection, credential] = await Promise.all([connections.read(key), credentials.read(key)]);
@@ -58,43 +108,15 @@ export function createDisconnect(deps: DisconnectDeps): DisconnectFlow {
     return { connection, credential };
   }
 
-  function changeOf(credential: Credential, order: RevocationOrder): TokenChange {
-    const revocation: Omit<Revocation, 'from_generation'> = {
-      occurred_at: clock.now(),
-      reason: 'disconnected',
-      idp_host: idpHostOf(credential.binding),
-      decided_by: 'person',
-    };
-    return { type: 'disconnected', revocation, revoke: order };
-  }
-
   async function settle(
     key: ConnectionKey,
     actor: string,
   ): Promise<{ order: RevocationOrder; seen: Credential; upstream: UpstreamRevocation | undefined }> {
     for (let tries = 0; tries < TRIES; tries += 1) {
       const { connection, credential } = await found(key);
-      const { incarnation, generation, state, binding } = credential;
-      const connected = state === 'connected';
-      const upstream = connected ? upstreamRevocation(credential, connection) : undefined;
-      const order: RevocationOrder = { id: random.uuid(), actor, config: usableConfig(connection) };
-      const deleted: NewAuthEvent = {
-        event_type: 'token_deleted_admin',
-        actor,
-        idp_host: idpHostOf(binding),
-        detail: {
-          reason: 'disconnected',
-          decided_by: 'person',
-          ...(upstream ? { upstream_revocation: upstream } : {}),
-        },
-      };
-      const result = await credentials.settle({
-        key,
-        fence: { by: 'generation', incarnation, generation },
-        change: changeOf(credential, order),
-        // What never had a token loses none; a consent that was begun ends silently.
-        events: state === 'never_connected' ? [] : [deleted],
-      });
+      const order = revocationOrder(connection, actor, random);
+      const { settlement, upstream } = endByPerson(connection, credential, 'disconnected', order, clock.now());
+      const result = await credentials.settle(settlement);
       if (result.applied) return { order, seen: credential, upstream };
     }
     const message = `${connectionLabel(key)} is being refreshed or connected right now, so it was not disconnected. Try again.`;
@@ -103,16 +125,13 @@ export function createDisconnect(deps: DisconnectDeps): DisconnectFlow {
 
   /** What an operator reads; the history has the rest. */
   async function endUpstream(
-    { id }: RevocationOrder,
+    order: RevocationOrder,
     key: ConnectionKey,
     upstream: UpstreamRevocation | undefined,
   ): Promise<DisconnectResult['upstream']> {
     if (upstream === undefined) return 'nothing';
     if (upstream !== 'requested') return upstream;
-    const state = await revoker.attempt(id).catch((error: unknown) => {
-      log.warn('a token could not be revoked yet; it is tried again', { connection: connectionLabel(key), error });
-      return 'pending' as const;
-    });
+    const state = await revokeNow(deps, key, order);
     return state === 'ended' ? 'failed' : (state ?? 'pending');
   }
 

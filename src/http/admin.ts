@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { ClientOutput } from '../contract/client.ts';
 import type { EndpointId, Endpoints } from '../contract/endpoints.ts';
-import type { AuthEventList, OAuthStatus, SystemInfo } from '../contract/schemas.ts';
+import type { AuthEventList, OAuthStatus } from '../contract/schemas.ts';
 import { type ConnectionKey, connectionLabel } from '../core/connection.ts';
 import { AppError } from '../core/errors.ts';
 import type { EventQuery } from '../core/ports.ts';
@@ -9,6 +9,7 @@ import type { DisconnectResult, RefreshResult } from '../flows/api.ts';
 import type { Caller } from './bearer.ts';
 import type { Consent } from './callback.ts';
 import type { HttpDeps } from './deps.ts';
+import { oauthHealth, systemInfo } from './overview.ts';
 import type { Sessions } from './sessions.ts';
 
 type Checked<Id extends EndpointId, K extends string> = Endpoints[Id] extends { [P in K]: infer S extends z.ZodType }
@@ -161,12 +162,7 @@ export function createAdminHandlers(deps: AdminDeps): AdminHandlers {
       return ok({ upstream, message, status: await statusOf(params) });
     },
 
-    async getOAuthHealth() {
-      const all = await connections.list();
-      return ok({
-        connections: all.flatMap(({ kind, name, oauth }) => (oauth ? [{ kind, name, oauth }] : [])),
-      });
-    },
+    getOAuthHealth: async () => ok({ connections: await oauthHealth(connections) }),
 
     finishConsent: ({ request }) => consent.callback(request),
 
@@ -182,16 +178,7 @@ export function createAdminHandlers(deps: AdminDeps): AdminHandlers {
       return none(sessions.forget);
     },
 
-    async getSystem() {
-      const { version, engine, publicUrl } = deps;
-      const info: SystemInfo = {
-        version,
-        engine,
-        public_url: publicUrl,
-        mcp_endpoint: new URL('/mcp', publicUrl).href,
-      };
-      return ok(info);
-    },
+    getSystem: async () => ok(systemInfo(deps)),
   };
 
   async function descriptionOf(key: ConnectionKey): Promise<string> {

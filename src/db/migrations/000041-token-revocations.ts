@@ -1,26 +1,11 @@
+import { FIRST_EVENT_TYPES, isEventType } from './000040-connection-auth-events.ts';
 import { statements } from './statements.ts';
-
-/** The events of 000040, and those that came with later versions. */
-const BEFORE = [
-  'connect_started',
-  'connect_completed',
-  'connect_failed',
-  'refresh_succeeded',
-  'refresh_failed_transient',
-  'refresh_failed_misconfigured',
-  'refresh_failed_revoked',
-  'refresh_rotation_persistence_failed',
-  'rotation_recovered',
-  'token_deleted_revoked',
-  'token_deleted_admin',
-  'token_revoked_upstream',
-];
 
 const dropCheck = `alter table connection_auth_events drop constraint if exists connection_auth_events_event_type_check`;
 
 function addCheck(types: readonly string[]): string {
   return `alter table connection_auth_events add constraint connection_auth_events_event_type_check
-    check (event_type in (${types.map((type) => `'${type}'`).join(', ')}))`;
+    check (${isEventType(types)})`;
 }
 
 /** No foreign key: what is to be revoked outlives the connection that it was deleted with. */
@@ -43,12 +28,12 @@ export const tokenRevocations = statements(
     )`,
     'create index if not exists token_revocations_due on token_revocations (next_at)',
     dropCheck,
-    addCheck([...BEFORE, 'token_revocation_failed']),
+    addCheck([...FIRST_EVENT_TYPES, 'token_revocation_failed']),
   ],
   [
     'drop table if exists token_revocations',
     `delete from connection_auth_events where event_type = 'token_revocation_failed'`,
     dropCheck,
-    addCheck(BEFORE),
+    addCheck(FIRST_EVENT_TYPES),
   ],
 );
