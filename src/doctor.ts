@@ -68,7 +68,7 @@ function checkServer(config: Config, found: Examination | undefined): Check {
   return {
     name: 'server',
     result: 'bad',
-    sentence: `No server answered on the data directory ${config.data_dir}. If none runs, nothing refreshes its tokens: start one (mcp-data-platform --transport http), or name its directory with --data-dir. If one runs, it is busy or of an older version: run this again, or restart it.`,
+    sentence: `No server answered on the data directory ${config.data_dir}. Start one (mcp-data-platform --transport http), or name its directory with --data-dir: without a server, nothing refreshes the tokens. If one runs, it is busy or of an older version: ask again, or restart it.`,
   };
 }
 

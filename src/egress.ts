@@ -6,6 +6,7 @@ import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
 import type { Fetch, FetchInit } from './core/ports.ts';
 import { EgressError } from './core/ports.ts';
 import { classifyAddress } from './egress-address.ts';
+import { follow, relay } from './egress-stream.ts';
 
 export type EgressOptions = {
   /** Name → addresses. The default asks the machine's resolver, so /etc/hosts counts. */
@@ -157,50 +158,6 @@ function egressError(error: unknown, phase: EgressError['phase'], host: string, 
 
 function isTimeout(reason: unknown): boolean {
   return reason instanceof Error && reason.name === 'TimeoutError';
-}
-
-/**
- * A signal of our own that follows the caller's, and can be let go of: undici keeps its listener for as long as its
- * request object lives, and Node 20 throws on a signal whose listener limit was set to 0.
- */
-function follow(signal: AbortSignal | undefined): { signal: AbortSignal; release: () => void } {
-  const controller = new AbortController();
-  const abort = () => controller.abort(signal?.reason);
-  if (signal?.aborted) abort();
-  signal?.addEventListener('abort', abort, { once: true });
-  return { signal: controller.signal, release: () => signal?.removeEventListener('abort', abort) };
-}
-
-/**
- * Passes the body on chunk by chunk, with its failures told as EgressError. It also holds the source, which undici
- * would otherwise cancel once its own Response is garbage collected.
- */
-function relay(
-  source: ReadableStream<Uint8Array>,
-  fail: (error: unknown) => EgressError,
-  release: () => void,
-): ReadableStream<Uint8Array> {
-  const reader = source.getReader();
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await reader.read();
-          if (!done) return controller.enqueue(value);
-          release();
-          controller.close();
-        } catch (error) {
-          release();
-          controller.error(fail(error));
-        }
-      },
-      cancel: (reason) => {
-        release();
-        return reader.cancel(reason);
-      },
-    },
-    { highWaterMark: 0 },
-  );
 }
 
 function requestHeaders(init: FetchInit): Record<string, string> {

@@ -61,7 +61,7 @@ const WIRING: Room = {
   npm: ['@hono/node-server', 'commander'],
   node: PORTS.node,
 };
-const PORT_FILES = new Set(['clock.ts', 'config.ts', 'egress-address.ts', 'egress.ts', 'log.ts']);
+const PORT_FILES = new Set(['clock.ts', 'config.ts', 'egress-address.ts', 'egress-stream.ts', 'egress.ts', 'log.ts']);
 
 export const FILE_LINES = 300;
 export const FUNCTION_LINES = 60;
