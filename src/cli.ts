@@ -14,6 +14,7 @@ import { createLog } from './log.ts';
 import type { Platform, PlatformOptions } from './main.ts';
 import { packageVersion } from './package-version.ts';
 import { startMessage } from './start-message.ts';
+import { exportFile, importFile } from './transfer.ts';
 
 // The parts are imported where they are needed: loading them takes half a second, in which the database can open.
 
@@ -24,6 +25,7 @@ type Flags = {
   publicUrl?: string;
   config?: string;
   demo?: boolean;
+  force?: boolean;
 };
 
 function settingsOf(flags: Flags): Config {
@@ -195,6 +197,14 @@ async function doctor(flags: Flags & { json?: boolean }): Promise<number> {
   }
 }
 
+/** Both need the data directory for themselves, and end by themselves. */
+async function transfer(run: typeof exportFile | typeof importFile, file: string, flags: Flags): Promise<void> {
+  const config = settingsOf(flags);
+  const log = createLog(config.log_level === 'info' ? 'warn' : config.log_level);
+  const version = await packageVersion();
+  process.stdout.write(await run({ config, file, version, log, overwrite: flags.force ?? false }));
+}
+
 function flag(setting: (typeof SETTINGS)['transport' | 'address' | 'data_dir' | 'public_url']): Option {
   return new Option(setting.flag, setting.about);
 }
@@ -225,6 +235,19 @@ function program(version: string): Command {
     .action(async (_own, self: Command) => {
       process.exitCode = await doctor(self.optsWithGlobals<Flags & { json?: boolean }>());
     });
+  command
+    .command('export')
+    .description('Write connections, tokens (encrypted) and history to one file, from either engine.')
+    .argument('<file>', 'where to write it')
+    .option('--force', 'replace a file that is there')
+    .exitOverride()
+    .action((file: string, _own, self: Command) => transfer(exportFile, file, self.optsWithGlobals<Flags>()));
+  command
+    .command('import')
+    .description('Fill an empty data directory or PostgreSQL database from an exported file.')
+    .argument('<file>', 'what export has written')
+    .exitOverride()
+    .action((file: string, _own, self: Command) => transfer(importFile, file, self.optsWithGlobals<Flags>()));
   return command;
 }
 

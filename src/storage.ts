@@ -13,6 +13,8 @@ import { type OpenDatabase, type OpenDatabaseOptions, openDatabase } from './db/
 import { readReplicaIdentity } from './db/replica-identity.ts';
 import { createSecretBox, type SecretBox } from './db/secret-box.ts';
 import { createStores } from './db/stores.ts';
+import { settleWaitingEscrow } from './db/transfer/escrow-files.ts';
+import { hasCredentials } from './db/transfer/tables.ts';
 import type { Teardown } from './teardown.ts';
 
 export type Storage = {
@@ -22,6 +24,16 @@ export type Storage = {
   escrow: Escrow;
   self: { replica_id: string; boot_id: bigint };
 };
+
+/** The database that the configuration names, its schema as it is. */
+export function openConfiguredDatabase(
+  { data_dir, database_url }: Config,
+  log: Log,
+  engine: Pick<OpenDatabaseOptions, 'onEngineLost' | 'engineAhead'> = {},
+): Promise<OpenDatabase> {
+  const ports = { log, clock: systemClock, random: systemRandom };
+  return openDatabase({ ...ports, databaseUrl: database_url, dataDir: data_dir, imagePath: DATABASE_IMAGE, ...engine });
+}
 
 /** Opens what outlives the process: the database at its newest schema, the key to it, the escrow, and who we are. */
 export async function openStorage(
@@ -40,17 +52,10 @@ export async function openStorage(
   });
   if (key.origin === 'created')
     log.info('an encryption key was created; back it up: without it no token can be read', { path: key.path });
-  const ports = { log, clock: systemClock, random: systemRandom };
-  const opened = await openDatabase({
-    ...ports,
-    databaseUrl: database_url,
-    dataDir: data_dir,
-    imagePath: DATABASE_IMAGE,
-    onEngineLost: engine.onEngineLost,
-    engineAhead: engine.engineAhead,
-  });
+  const opened = await openConfiguredDatabase(config, log, engine);
   teardown.add(() => opened.close());
   await migrate(opened.db, { migrations, log });
+  await settleWaitingEscrow(data_dir, () => hasCredentials(opened.db));
   const box = createSecretBox({ keys: [key], random: systemRandom });
   const check = await checkEncryptionKeys({ db: opened.db, box, clock: systemClock });
   if (!check.ok) throw check.error;

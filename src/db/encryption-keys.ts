@@ -55,6 +55,8 @@ async function countRowsUnder(db: Kysely<Database>, keyId: string): Promise<numb
     select
       (select count(*) from connections where ${under('config_secrets')})
       + (select count(*) from connection_credentials
+         where ${under('access_token')} or ${under('refresh_token')} or ${under('client_secret')})
+      + (select count(*) from token_revocations
          where ${under('access_token')} or ${under('refresh_token')} or ${under('client_secret')}) as count`.execute(
     db,
   );

@@ -22,7 +22,19 @@ export async function readReplicaIdentity(input: { dataDir: string; random: Rand
   return (await readIdentity(dataDir)) ?? replica_id;
 }
 
-async function readIdentity(dataDir: string): Promise<string | undefined> {
+/** For an import that brings the escrow of that replica along; a directory that is somebody already stays that. */
+export async function adoptReplicaIdentity(input: {
+  dataDir: string;
+  random: Random;
+  replica_id: string;
+}): Promise<void> {
+  const { dataDir, random, replica_id } = input;
+  await makeDirectory(dataDir);
+  await createDurably(dataDir, FILE, `.${FILE}.${random.uuid()}`, `${replica_id}\n`);
+}
+
+/** Undefined: no server has run on this directory yet. */
+export async function readIdentity(dataDir: string): Promise<string | undefined> {
   const path = join(dataDir, FILE);
   let content: string;
   try {

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Credential } from '../../src/core/credential.ts';
 import type { SaveConnection } from '../../src/core/ports.ts';
-import { REDACTED } from '../../src/core/redact.ts';
+import { REDACTED, Secret } from '../../src/core/redact.ts';
 import { lockKeyOf } from '../../src/db/connection-rows.ts';
 import { checkEncryptionKeys } from '../../src/db/encryption-keys.ts';
 import type { OpenDatabase } from '../../src/db/open.ts';
@@ -222,6 +222,18 @@ export function connectionSuite(opened: () => OpenDatabase): void {
       const wrong = await check(testBox(2));
       expect(wrong).toMatchObject({ ok: false, rows: 1, error: { code: 'invalid_config' } });
       expect(!wrong.ok && wrong.error.message).toContain('ENCRYPTION_KEY is another key than the one');
+      expect(await check(testBox(1))).toEqual({ ok: true });
+    });
+
+    it('counts a revocation that is still owed, whose connection is gone', async () => {
+      await check(testBox(1));
+      const sealed = Buffer.from(testBox(1).seal(new Secret('owed'), { ...KEY, column: 'refresh_token' }));
+      await sql`insert into token_revocations
+        (id, kind, name, actor, binding, origin_of_trust, refresh_token, created_at, next_at)
+        values ('owed', 'mcp', 'gone', 'ada', '{}', 'https://idp.example', ${sealed}, clock_timestamp(), clock_timestamp())`.execute(
+        opened().db,
+      );
+      expect(await check(testBox(2))).toMatchObject({ ok: false, rows: 1 });
       expect(await check(testBox(1))).toEqual({ ok: true });
     });
 

@@ -21,7 +21,7 @@ export async function prepareDatabase(dataDir: string, imagePath?: string): Prom
   removeUnfinished(dataDir);
   const database = path.join(dataDir, DATABASE_FOLDER);
   if (fs.existsSync(database) && fs.readdirSync(database).length > 0) {
-    refuseForeignEngine(database);
+    refuseForeignEngine(dataDir, database);
     // A start that was killed between its rename and this sync, or a key created just before: what is about to be
     // acknowledged must not rest on an entry that a power cut still takes back.
     syncPath(dataDir, 'r');
@@ -63,7 +63,7 @@ function removeUnfinished(dataDir: string): void {
   }
 }
 
-function refuseForeignEngine(database: string): void {
+function refuseForeignEngine(dataDir: string, database: string): void {
   const major = readText(path.join(database, 'PG_VERSION'))?.trim();
   if (major === undefined) {
     throw new AppError(
@@ -76,8 +76,9 @@ function refuseForeignEngine(database: string): void {
   throw new AppError(
     'data_dir',
     `The database in ${database} was made by PostgreSQL ${major} (PGlite ${engineLine(pglite)}); this version of the ` +
-      `server reads PostgreSQL ${ENGINE.postgres_major} (PGlite ${engineLine(ENGINE.pglite)}). Start the version ` +
-      'that made it, or move the directory away to begin anew.',
+      `server reads PostgreSQL ${ENGINE.postgres_major} (PGlite ${engineLine(ENGINE.pglite)}). With the version that made ` +
+      `it run "mcp-data-platform export FILE --data-dir ${dataDir}", move ${database} away, and with this version run ` +
+      `"mcp-data-platform import FILE --data-dir ${dataDir}".`,
   );
 }
 
