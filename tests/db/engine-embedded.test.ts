@@ -172,7 +172,7 @@ describe('the first start', () => {
     const marker = join(dataDir, 'database/mcp-data-platform.json');
     writeFileSync(marker, '{"pglite":"0.4.2","postgres_major":"18"}');
     await expect(prepareDatabase(dataDir)).rejects.toThrow(
-      /made by PostgreSQL 18 \(PGlite 0\.4\).*move the directory away/,
+      /made by PostgreSQL 18 \(PGlite 0\.4\).*mcp-data-platform export FILE.*mcp-data-platform import FILE/,
     );
     rmSync(marker);
     writeFileSync(join(dataDir, 'database/PG_VERSION'), '17\n');
