@@ -1,33 +1,11 @@
 import { expect, it, vi } from 'vitest';
-import type { Settlement } from '../../src/core/credential.ts';
 import { AppError } from '../../src/core/errors.ts';
-import type { EscrowEntry } from '../../src/core/ports.ts';
 import { answer, deferred, INVALID_GRANT } from '../support/ports.ts';
 import { describeFlow, HOUR, KEY, never } from './world.ts';
 
 const DOWN = () => Promise.reject(new AppError('database_unavailable', 'The database cannot be reached.'));
 
 describeFlow('the claim', (world) => {
-  it('lets one of two replicas present, when both have read the same row (lesson 2, trace 1)', async () => {
-    const { stores, server } = world();
-    await world().connected();
-    const both = deferred();
-    let read = 0;
-    const readForAttempt: typeof stores.credentials.readForAttempt = async (key) => {
-      const view = await stores.credentials.readForAttempt(key);
-      read += 1;
-      if (read === 2) both.resolve();
-      await both.promise;
-      return view;
-    };
-    const a = await world().boot({ replica_id: 'replica-a', credentials: { readForAttempt } });
-    const b = await world().boot({ replica_id: 'replica-b', credentials: { readForAttempt } });
-    const results = await Promise.all([a.refresh(), b.refresh()]);
-    expect(results.map(({ type }) => type).sort()).toEqual(['refreshed', 'waiting']);
-    expect(server.presented).toHaveLength(1);
-    expect(await world().credential()).toMatchObject({ state: 'connected', intent: null, ambiguous: false });
-  });
-
   it.each([
     ['monotonic time', async () => void (await world().clock.advance(5_001))],
     ['the wall clock alone, as after a suspend', async () => world().clock.jump(5_001)],
@@ -172,49 +150,6 @@ describeFlow('a reply is safe before anything looks at it', (world) => {
     expect(server.presented).toHaveLength(1);
     expect(await world().accessToken()).toBe('access-f0t1');
     expect(await world().eventTypes()).toEqual(['rotation_recovered']);
-  });
-
-  it('recognises its own commit when only the acknowledgement was lost (rule 11, trace 15)', async () => {
-    const { stores, server } = world();
-    await world().connected();
-    const first = await world().boot({
-      credentials: {
-        async settle(settlement: Settlement) {
-          await stores.credentials.settle(settlement);
-          return DOWN();
-        },
-      },
-    });
-    await first.refresh();
-    const { generation } = await world().credential();
-    const second = await world().boot();
-    await second.keeper.recover();
-    expect((await world().credential()).generation).toBe(generation);
-    expect(await world().accessToken()).toBe('access-f0t1');
-    expect(await world().eventTypes()).toEqual(['refresh_succeeded']);
-    expect(server.revoked).toEqual([]);
-    expect(world().escrow.entries.size).toBe(0);
-  });
-
-  it('is held in memory and tried again when neither disk nor database takes it (rule 12, trace 19)', async () => {
-    const { stores, escrow, clock } = world();
-    await world().connected();
-    let down = true;
-    const { refresh, keeper } = await world().boot({
-      escrow: { write: (entry: EscrowEntry) => (down ? Promise.reject(new Error('ENOSPC')) : escrow.write(entry)) },
-      credentials: { settle: (settlement) => (down ? DOWN() : stores.credentials.settle(settlement)) },
-    });
-    const result = refresh();
-    await vi.waitFor(() => expect(clock.sleeping).toContain(1_000));
-    expect(keeper.unsaved).toBe(1);
-    expect(world().messages('error')[0]).toContain('held in memory and retried');
-    await clock.advance(1_000);
-    await vi.waitFor(() => expect(clock.sleeping).toContain(1_000));
-    down = false;
-    await clock.advance(1_000);
-    expect(await result).toEqual({ type: 'refreshed' });
-    expect(keeper.unsaved).toBe(0);
-    expect(await world().accessToken()).toBe('access-f0t1');
   });
 
   it('needs no disk while the database answers', async () => {
@@ -363,36 +298,6 @@ describeFlow('kill -9 at every point (lesson 6)', (world) => {
 });
 
 describeFlow('a slow or silent server', (world) => {
-  it('is listened to after the deadline, and its late reply is stored (rule 9, trace 6)', async () => {
-    const { server, clock } = world();
-    await world().connected();
-    const gate = deferred();
-    server.onRefresh(async (honest) => {
-      await gate.promise;
-      return honest();
-    });
-    const { refresh, listening } = await world().boot();
-    const result = refresh();
-    await world().sent(1);
-    await clock.advance(30_000);
-    expect(await result).toMatchObject({ type: 'failed', failure: { type: 'transient', error_class: 'timeout' } });
-    const row = await world().credential();
-    expect(row).toMatchObject({ state: 'connected', ambiguous: true, failure: { count: 1 } });
-    expect(row.intent).not.toBeNull();
-    const [event] = await world().events();
-    expect(event).toMatchObject({
-      event_type: 'refresh_failed_transient',
-      detail: { error_class: 'ambiguous', ambiguous: true, step: 'timeout' },
-    });
-    expect(listening.size).toBe(1);
-    gate.resolve();
-    await vi.waitFor(async () => expect(await world().accessToken()).toBe('access-f0t1'));
-    await vi.waitFor(() => expect(listening.size).toBe(0));
-    expect(await world().credential()).toMatchObject({ ambiguous: false, intent: null, failure: null });
-    expect(await world().eventTypes()).toEqual(['refresh_failed_transient', 'refresh_succeeded']);
-    expect(server.presented).toHaveLength(1);
-  });
-
   it('is not presented the token again while its reply may still come', async () => {
     const { server, clock } = world();
     await world().connected();

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { AppError } from '../../src/core/errors.ts';
 import * as fixture from '../suites/store-fixture.ts';
-import { type Deferred, deferred, INVALID_GRANT } from '../support/ports.ts';
-import { binding, describeFlow, HOUR, KEY, MINUTE, NOON, REDIRECT_URI } from './world.ts';
+import { type Deferred, deferred } from '../support/ports.ts';
+import { describeFlow, HOUR, KEY, MINUTE } from './world.ts';
 
 const DOWN = () => Promise.reject(new AppError('database_unavailable', 'The database cannot be reached.'));
 
@@ -30,17 +30,6 @@ describeFlow('an answer that comes too late (lesson 8)', (world) => {
     const { incarnation } = await world().credential();
     await world().stores.connections.delete(KEY, incarnation, () => []);
   };
-
-  it('never overwrites a newer Connect, and is not revoked upstream while that lives (rules 19, 20)', async () => {
-    const { gate, result } = await underway();
-    await world().connected('g0');
-    gate.resolve();
-    expect(await result).toEqual({ type: 'current' });
-    expect(await world().accessToken()).toBe('access-g0t0');
-    expect(world().server.revoked).toEqual([]);
-    expect(world().escrow.entries.size).toBe(0);
-    expect(await world().eventTypes()).toEqual([]);
-  });
 
   it('never lands in a successor of the same name, and is revoked upstream', async () => {
     const { gate, result } = await underway();
@@ -81,31 +70,6 @@ describeFlow('an answer that comes too late (lesson 8)', (world) => {
     expect(world().server.revoked).toEqual(['refresh-f0t1', 'access-f0t1']);
   });
 
-  it('is not revoked upstream while a consent is pending: that could end the new grant, too (trace 16)', async () => {
-    const { stores } = world();
-    const { gate, result } = await underway();
-    await disconnect();
-    const { incarnation } = await world().credential();
-    await stores.consents.create('state', {
-      key: KEY,
-      incarnation,
-      redirect_uri: REDIRECT_URI,
-      code_verifier: fixture.tokens('x').access_token,
-      binding,
-      client_secret: null,
-      issuer: null,
-      iss_required: false,
-      authorization_url: 'https://idp.example/authorize',
-      actor: 'ada',
-      return_url: '/',
-      created_at: NOON,
-      expires_at: NOON + 10 * MINUTE,
-    });
-    gate.resolve();
-    await result;
-    expect(world().server.revoked).toEqual([]);
-  });
-
   it('never lands after a Disconnect by way of the escrow either', async () => {
     await world().connected();
     const first = await world().boot({ credentials: { settle: DOWN } });
@@ -116,45 +80,6 @@ describeFlow('an answer that comes too late (lesson 8)', (world) => {
     expect((await world().credential()).state).toBe('revoked');
     expect(world().server.revoked).toEqual(['refresh-f0t1', 'access-f0t1']);
     expect(world().escrow.entries.size).toBe(0);
-  });
-
-  it('deletes nothing when it says invalid_grant of a token that was replaced meanwhile (trace 10)', async () => {
-    await world().connected();
-    const gate = deferred();
-    world().server.onRefresh(async () => {
-      await gate.promise;
-      return INVALID_GRANT;
-    });
-    const { refresh } = await world().boot();
-    const result = refresh();
-    await world().sent(1);
-    await world().connected('g0');
-    gate.resolve();
-    expect(await result).toEqual({ type: 'current' });
-    expect(await world().accessToken()).toBe('access-g0t0');
-    expect(await world().eventTypes()).toEqual([]);
-    expect(world().messages()).toEqual([]);
-    expect(world().server.revoked).toEqual([]);
-  });
-
-  it('lifts a verdict that was spoken over the generation whose successor lay in the escrow (rule 13, trace 17)', async () => {
-    await world().connected();
-    const first = await world().boot({ replica_id: 'replica-a', credentials: { settle: DOWN } });
-    await first.refresh();
-    first.kill();
-    await world().pass(2 * HOUR);
-    const other = await world().boot({ replica_id: 'replica-b' });
-    expect(await other.refresh()).toMatchObject({ type: 'revoked', revocation: { reason: 'rotation_outcome_lost' } });
-    const second = await world().boot({ replica_id: 'replica-a' });
-    await second.keeper.recover();
-    expect(await world().credential()).toMatchObject({ state: 'connected', revocation: null });
-    expect(await world().accessToken()).toBe('access-f0t1');
-    expect(await world().eventTypes()).toEqual([
-      'refresh_failed_transient',
-      'refresh_failed_revoked',
-      'token_deleted_revoked',
-      'rotation_recovered',
-    ]);
   });
 
   it('lets another replica wait until the owner is gone for long enough (rule 15)', async () => {
@@ -182,18 +107,5 @@ describeFlow('an answer that comes too late (lesson 8)', (world) => {
     const b = await world().boot({ replica_id: 'replica-b' });
     await world().pass(90_000);
     expect(await b.refresh()).toEqual({ type: 'refreshed' });
-  });
-
-  it('is revoked upstream once the consent that was pending has come to nothing (rule 20)', async () => {
-    const { gate, result } = await underway();
-    await disconnect();
-    const { incarnation } = await world().credential();
-    await world().stores.consents.create('state', fixture.pendingConsent(incarnation, { binding }));
-    gate.resolve();
-    await result;
-    expect(world().server.revoked).toEqual([]);
-    await world().pass(11 * MINUTE);
-    await (await world().boot()).revoker.runOnce();
-    expect(world().server.revoked).toEqual(['refresh-f0t1', 'access-f0t1']);
   });
 });

@@ -174,7 +174,7 @@ export const INVALID_GRANT = answer(
 );
 
 /** What the server does with one request; `honest` is how it behaves by itself. */
-export type Script = (honest: () => TokenReply) => TokenReply | Promise<TokenReply>;
+export type Script = (honest: () => TokenReply, request: { listen_ms: number }) => TokenReply | Promise<TokenReply>;
 
 export type Presentation = { token: string; client: TokenRequestClient };
 
@@ -263,12 +263,12 @@ export function scriptedServer(metadata: Partial<ServerMetadata> = {}) {
         families.set(`c${consents}`, { current: 0, dead: false });
         return tokensOf(`c${consents}`, 0);
       };
-      return (exchangeScripts.shift() ?? ((run) => run()))(honest);
+      return (exchangeScripts.shift() ?? ((run) => run()))(honest, request);
     },
-    async refresh(client: TokenRequestClient, request: { refresh_token: Secret }) {
+    async refresh(client: TokenRequestClient, request: Parameters<AuthorizationServer['refresh']>[1]) {
       const token = request.refresh_token.reveal();
       server.presented.push({ token, client });
-      return (refreshScripts.shift() ?? ((run) => run()))(() => rotate(token));
+      return (refreshScripts.shift() ?? ((run) => run()))(() => rotate(token), request);
     },
     async revoke(_client: TokenRequestClient, request: { token: Secret }) {
       server.revoked.push(request.token.reveal());
