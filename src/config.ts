@@ -127,6 +127,16 @@ export const SETTINGS = {
   backoff_min: protocol('backoff_min', 'The first pause after a failed refresh.'),
   backoff_max: protocol('backoff_max', 'The longest pause after failed refreshes.'),
   misconfigured_backoff: protocol('misconfigured_backoff', 'The pause after a failure that only an operator heals.'),
+  incident_window: protocol(
+    'incident_window',
+    'Three connections that fail at one authorization server within this time, with no success between, are one incident.',
+  ),
+  incident_hold: protocol('incident_hold', 'How long a refused token is kept at most while an incident is open.'),
+  incident_probe: protocol('incident_probe', 'How often one connection asks while an incident is open.'),
+  verdict_confirmation: protocol(
+    'verdict_confirmation',
+    'The pause before a refused token is presented once more, while another connection of that server is asked.',
+  ),
   per_host: bound('per_host', 'Refreshes at once against one authorization server.'),
   in_flight: bound('in_flight', 'Refreshes at once in this process.'),
 } as const satisfies Record<string, Setting>;

@@ -63,6 +63,8 @@ export type UpstreamRevocation = (typeof UPSTREAM_REVOCATIONS)[number];
 
 export const DISCONNECT_OUTCOMES = ['revoked', 'pending', 'unsupported', 'unreadable', 'failed', 'nothing'] as const;
 
+export const INCIDENT_MARKS = ['opened', 'open', 'closed'] as const;
+
 const timestamp = z.iso.datetime().nullable();
 
 /** Closed, too: a key that is not here cannot be written, so no token or foreign text slips in by way of `detail`. */
@@ -93,6 +95,10 @@ export const authEventDetailSchema = z.strictObject({
   before_refresh_token_fingerprint: z.string().nullable().optional(),
   step: z.string().optional(),
   retry_at: timestamp.optional(),
+  /** The token was refused, and is kept until the verdict is confirmed. */
+  held: z.boolean().optional(),
+  /** Many connections fail at this authorization server; whether this attempt began or ended that. */
+  incident: z.enum(INCIDENT_MARKS).optional(),
   /** RFC 7009: which of the two tokens was to be revoked. */
   token_type_hint: z.enum(TOKEN_TYPE_HINTS).optional(),
   /** What becomes of the deleted token at the authorization server. */

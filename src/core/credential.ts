@@ -1,5 +1,6 @@
 import type { Decider, ErrorClass, NewAuthEvent, RevocationReason } from './auth-event.ts';
 import type { ConnectionConfig, ConnectionKey, TokenEndpointAuthMethod } from './connection.ts';
+import type { IssuerIncident } from './issuer-incident.ts';
 import type { Secret } from './redact.ts';
 import type { Instant, TokenFacts, TokenSet } from './token-set.ts';
 
@@ -41,6 +42,8 @@ export type RefreshFailure = {
   /** The RFC 6749 code where the answer had one, else null. */
   idp_error_code: string | null;
   error_class: ErrorClass;
+  /** The provider has said that the grant is dead, and the verdict is not believed yet (`weighVerdict`). */
+  held_since?: Instant;
 };
 
 export type Revocation = {
@@ -87,6 +90,8 @@ export type Credential = {
   next_refresh_reason: RefreshReason | null;
   /** The attempt that brought the present tokens: answers «was my commit applied?» (rule 11). */
   settled_attempt_id: string | null;
+  /** The incident that is open at its authorization server. */
+  incident: IssuerIncident | null;
 };
 
 export type CredentialSecrets = {

@@ -23,6 +23,14 @@ export type ProtocolSettings = {
   backoff_max: number;
   /** The pause after a failure that only a changed configuration heals. */
   misconfigured_backoff: number;
+  /** Failures at one authorization server that lie further back make no incident. */
+  incident_window: number;
+  /** So long at most a refusal is held during an incident, before it is believed. */
+  incident_hold: number;
+  /** How often one connection asks while an incident is open. */
+  incident_probe: number;
+  /** The pause before a refused token is presented once more, while another connection is asked. */
+  verdict_confirmation: number;
   /** Attempts at once against one authorization server's host. */
   per_host: number;
   /** Attempts at once in this process. */
@@ -45,6 +53,10 @@ export const DEFAULT_PROTOCOL_SETTINGS: ProtocolSettings = {
   backoff_min: 10 * SECOND,
   backoff_max: 15 * MINUTE,
   misconfigured_backoff: 15 * MINUTE,
+  incident_window: 20 * MINUTE,
+  incident_hold: 30 * MINUTE,
+  incident_probe: 60 * SECOND,
+  verdict_confirmation: 5 * SECOND,
   per_host: 8,
   in_flight: 64,
 };

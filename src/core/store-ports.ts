@@ -9,6 +9,7 @@ import type {
   SettleResult,
 } from './credential.ts';
 import type { FieldIssue } from './errors.ts';
+import type { IssuerFacts, IssuerIncident } from './issuer-incident.ts';
 import type { Secret } from './redact.ts';
 import type { Instant } from './token-set.ts';
 import type { UpstreamTool } from './toolkit.ts';
@@ -96,6 +97,10 @@ export type DueQuery = {
   exclude_lock_keys: bigint[];
   exclude_hosts: string[];
   limit: number;
+  /** Only of this authorization server, at which an incident is open; else only of those without one. */
+  probe_host?: string;
+  /** Rows whose refusal has been held since then, or longer, are not left out for an incident. */
+  held_before?: Instant;
   /** Both given: intents of other replicas that are alive (rule 15) are left to them. */
   replica_id?: string;
   owner_wait_ms?: number;
@@ -109,7 +114,7 @@ export interface CredentialStore {
   readForAttempt(key: ConnectionKey): Promise<AttemptView | undefined>;
   /** Due rows, soonest first, each with its advisory lock taken on this replica's lock session (none when embedded). */
   claimDue(query: DueQuery): Promise<Credential[]>;
-  /** The earliest `next_refresh_at` of all, so that the loop can sleep until then. */
+  /** The earliest `next_refresh_at` of all, or the next probe of an incident, so that the loop can sleep until then. */
   nextDueAt(): Promise<Instant | null>;
   /** Protocol rule 6: the compare-and-set that is the mutex. */
   claimIntent(input: ClaimInput): Promise<boolean>;
@@ -119,6 +124,27 @@ export interface CredentialStore {
   settle(settlement: Settlement): Promise<SettleResult>;
   /** Postpones without a change of state (e.g. somebody else's attempt is on the wire). */
   postpone(key: ConnectionKey, incarnation: string, generation: bigint, until: Instant): Promise<void>;
+}
+
+export interface IncidentStore {
+  /** What is known of an authorization server's host, seen from one connection of it; failures before `since` are old. */
+  facts(key: ConnectionKey, idp_host: string, since: Instant): Promise<IssuerFacts>;
+  /** False: one is open already, and stays as it is. */
+  open(idp_host: string, incident: IssuerIncident): Promise<boolean>;
+  /**
+   * Ends it, and spreads the due times of those that waited for it. Undefined: none was open, or another has ended it.
+   */
+  close(
+    idp_host: string,
+    now: Instant,
+  ): Promise<{ opened_at: Instant; connections: number; spread_ms: number } | undefined>;
+  /**
+   * The hosts that may be asked now, with one connection each: whoever gets one moves its probe to `next`, so that
+   * nobody else does before. Incidents that no failing connection bears out any more end here.
+   */
+  claimProbes(now: Instant, next: Instant): Promise<string[]>;
+  /** Makes another connection of the host due, one that is not failing: what becomes of it tells about the server. */
+  askAnother(key: ConnectionKey, idp_host: string, at: Instant): Promise<ConnectionKey | undefined>;
 }
 
 /** Tokens that are dropped here and are to be ended at the authorization server, too (RFC 7009). */
@@ -269,6 +295,7 @@ export type Stores = {
   consents: ConsentStore;
   registrations: RegistrationStore;
   revocations: RevocationStore;
+  incidents: IncidentStore;
   replicas: ReplicaStore;
   catalog: CatalogStore;
   access: AccessStore;

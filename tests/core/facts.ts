@@ -48,6 +48,7 @@ export function credentialFacts(more: Partial<Credential> = {}, token: Partial<T
     next_refresh_at: NOW + HOUR,
     next_refresh_reason: 'access_token_expiring',
     settled_attempt_id: null,
+    incident: null,
     ...more,
   };
 }
