@@ -1,6 +1,5 @@
 import type { Decider, ErrorClass, NewAuthEvent, RevocationReason } from './auth-event.ts';
 import type { ConnectionConfig, ConnectionKey, TokenEndpointAuthMethod } from './connection.ts';
-import type { IssuerIncident } from './issuer-incident.ts';
 import type { Secret } from './redact.ts';
 import type { Instant, TokenFacts, TokenSet } from './token-set.ts';
 
@@ -31,6 +30,13 @@ export type Intent = {
   refresh_token_fingerprint: string | null;
   /** Age by the database's clock when the row was read, in milliseconds. */
   age_ms: number;
+};
+
+/** Many connections fail at one authorization server: a fault of that server, until the contrary is shown. */
+export type IssuerIncident = {
+  opened_at: Instant;
+  /** Not before then does the loop ask that server again, with one connection. */
+  probe_at: Instant;
 };
 
 /** Consecutive refresh failures with the token kept. */
@@ -66,6 +72,7 @@ export const REFRESH_REASONS = [
   'upstream_401',
   'tool_call',
   'canary',
+  'issuer_check',
 ] as const;
 export type RefreshReason = (typeof REFRESH_REASONS)[number];
 

@@ -1,14 +1,7 @@
-import type { RefreshFailure } from './credential.ts';
+import type { IssuerIncident, RefreshFailure } from './credential.ts';
 import type { RefreshOutcome } from './refresh-outcome.ts';
 import type { ProtocolSettings } from './settings.ts';
 import type { Instant } from './token-set.ts';
-
-/** Many connections fail at one authorization server: a fault of that server, until the contrary is shown. */
-export type IssuerIncident = {
-  opened_at: Instant;
-  /** Not before then does the loop ask that server again, with one connection. */
-  probe_at: Instant;
-};
 
 /** What is known of one authorization server's host when an attempt of one connection has failed there. */
 export type IssuerFacts = {

@@ -4,12 +4,13 @@ import type {
   ClientBinding,
   Credential,
   CredentialSecrets,
+  IssuerIncident,
   RevocationOrder,
   Settlement,
   SettleResult,
 } from './credential.ts';
 import type { FieldIssue } from './errors.ts';
-import type { IssuerFacts, IssuerIncident } from './issuer-incident.ts';
+import type { IssuerFacts } from './issuer-incident.ts';
 import type { Secret } from './redact.ts';
 import type { Instant } from './token-set.ts';
 import type { UpstreamTool } from './toolkit.ts';
@@ -142,7 +143,7 @@ export interface IncidentStore {
    * The hosts that may be asked now, with one connection each: whoever gets one moves its probe to `next`, so that
    * nobody else does before. Incidents that no failing connection bears out any more end here.
    */
-  claimProbes(now: Instant, next: Instant): Promise<string[]>;
+  claimProbes(now: Instant, next: Instant): Promise<{ probes: string[]; ended: string[] }>;
   /** Makes another connection of the host due, one that is not failing: what becomes of it tells about the server. */
   askAnother(key: ConnectionKey, idp_host: string, at: Instant): Promise<ConnectionKey | undefined>;
 }

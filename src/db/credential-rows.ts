@@ -1,21 +1,43 @@
 import type { Kysely, Selectable } from 'kysely';
 import { sql } from 'kysely';
 import type { ConnectionKey } from '../core/connection.ts';
-import type { Credential, CredentialSecrets, Intent, RefreshFailure, Revocation } from '../core/credential.ts';
+import type {
+  Credential,
+  CredentialSecrets,
+  Intent,
+  IssuerIncident,
+  RefreshFailure,
+  Revocation,
+} from '../core/credential.ts';
 import type { Secret } from '../core/redact.ts';
 import type { TokenFacts } from '../core/token-set.ts';
 import { toInstant } from './column-values.ts';
 import type { CredentialTable, Database } from './schema.ts';
 import type { SecretBox } from './secret-box.ts';
 
-export type CredentialRow = Selectable<CredentialTable> & { intent_age_ms: number | null };
+export type CredentialRow = Selectable<CredentialTable> & {
+  intent_age_ms: number | null;
+  incident_opened_at: Date | null;
+  incident_probe_at: Date | null;
+};
 
 /** Protocol rule 7: a lease is measured by one clock, the database's, whichever replica asks. */
 export const intentAge = sql<number | null>`
   cast(extract(epoch from clock_timestamp() - connection_credentials.intent_at) * 1000 as float8)`.as('intent_age_ms');
 
+/** Subselects and no join: the row is also read to be locked. */
+const ofIncident = (column: 'opened_at' | 'probe_at') => sql<Date | null>`
+  (select ${sql.ref(column)} from issuer_incidents where idp_host = connection_credentials.token_host)`;
+
+/** What a credential is read with beside its own columns. */
+export const COMPUTED = [
+  intentAge,
+  ofIncident('opened_at').as('incident_opened_at'),
+  ofIncident('probe_at').as('incident_probe_at'),
+] as const;
+
 export function selectCredentials(db: Kysely<Database>) {
-  return db.selectFrom('connection_credentials').selectAll('connection_credentials').select(intentAge);
+  return db.selectFrom('connection_credentials').selectAll('connection_credentials').select(COMPUTED);
 }
 
 function tokenOf(row: CredentialRow): TokenFacts | null {
@@ -56,6 +78,7 @@ function failureOf(row: CredentialRow): RefreshFailure | null {
     count: row.failure_count ?? 1,
     idp_error_code: row.failure_error_code,
     error_class: row.failure_error_class ?? 'structured',
+    ...(row.held_since === null ? {} : { held_since: toInstant(row.held_since) }),
   };
 }
 
@@ -69,6 +92,11 @@ function revocationOf(row: CredentialRow): Revocation | null {
     from_generation: BigInt(row.revoked_from_generation),
     ...(row.revocation_decided_by === 'idp' && row.last_refreshed_at === null ? { first_refresh: true } : {}),
   };
+}
+
+function incidentOf(row: CredentialRow): IssuerIncident | null {
+  if (row.incident_opened_at === null || row.incident_probe_at === null) return null;
+  return { opened_at: toInstant(row.incident_opened_at), probe_at: toInstant(row.incident_probe_at) };
 }
 
 /** `BigInt()` again on each int8: the lock session of `pg` need not have our parsers. */
@@ -89,6 +117,7 @@ export function toCredential(row: CredentialRow): Credential {
     next_refresh_at: toInstant(row.next_refresh_at),
     next_refresh_reason: row.next_refresh_reason,
     settled_attempt_id: row.settled_attempt_id,
+    incident: incidentOf(row),
   };
 }
 

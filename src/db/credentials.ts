@@ -63,15 +63,20 @@ export function createCredentialStore(input: CredentialStoreInput): CredentialSt
     claimDue: (query) => claimDueCredentials(db, box, claimer, query),
 
     async nextDueAt() {
+      const probe = await db.selectFrom('issuer_incidents').select('probe_at').orderBy('probe_at').executeTakeFirst();
       const row = await db
         .selectFrom('connection_credentials')
         .select('next_refresh_at')
         .where('next_refresh_at', 'is not', null)
+        .where(({ not, exists, selectFrom }) =>
+          not(exists(selectFrom('issuer_incidents').select('idp_host').whereRef('idp_host', '=', 'token_host'))),
+        )
         .where(readable(box))
         .orderBy('next_refresh_at')
         .limit(1)
         .executeTakeFirst();
-      return row ? toInstant(row.next_refresh_at) : null;
+      const due = [row?.next_refresh_at, probe?.probe_at].flatMap((at) => (at ? [toInstant(at)] : []));
+      return due.length === 0 ? null : Math.min(...due);
     },
 
     async claimIntent(claim) {

@@ -4,7 +4,7 @@ import type { Credential } from '../core/credential.ts';
 import type { DueQuery } from '../core/ports.ts';
 import { toTimestamp } from './column-values.ts';
 import type { CredentialRow } from './credential-rows.ts';
-import { intentAge, toCredential } from './credential-rows.ts';
+import { COMPUTED, toCredential } from './credential-rows.ts';
 import type { Database } from './schema.ts';
 import type { SecretBox } from './secret-box.ts';
 import { BOX_PREFIX_BYTES } from './secret-box.ts';
@@ -42,6 +42,13 @@ function resolvable({ replica_id, owner_wait_ms }: DueQuery): RawBuilder<boolean
       and coalesce(drained_boot, 0) <= intent_boot_id))`;
 }
 
+/** While many fail at a host, the loop asks it with one connection at a time; a refusal held for long is asked again. */
+function askable({ probe_host, held_before }: DueQuery): RawBuilder<boolean> {
+  if (probe_host !== undefined) return sql`token_host = ${probe_host}`;
+  return sql`(not exists (select from issuer_incidents where idp_host = token_host)
+    or (failure_type is not null and held_since <= ${toTimestamp(held_before ?? null)}))`;
+}
+
 /**
  * Design §4: the rows first (`materialized`), then their locks, one by one and no more than are wanted. Asking for the
  * lock in the same scan would lock rows that the limit throws away. The lease is compared by the database's clock
@@ -52,7 +59,7 @@ function dueStatement(box: SecretBox, query: DueQuery, locking: boolean): RawBui
   const fullHosts = query.exclude_hosts.join('\n');
   return sql<CredentialRow>`
     with due as materialized (
-      select connection_credentials.*, ${intentAge}
+      select connection_credentials.*, ${sql.join(COMPUTED)}
       from connection_credentials
       where next_refresh_at <= ${toTimestamp(query.now)}
         and state = 'connected'
@@ -60,6 +67,7 @@ function dueStatement(box: SecretBox, query: DueQuery, locking: boolean): RawBui
           or intent_at < clock_timestamp() - cast(${query.lease_ms} as float8) * interval '1 millisecond')
         and lock_key <> all(cast(cast(${mine} as text) as bigint[]))
         and coalesce(token_host, '') <> all(string_to_array(cast(${fullHosts} as text), chr(10)))
+        and ${askable(query)}
         and ${resolvable(query)}
         and ${readable(box)}
       order by next_refresh_at

@@ -62,6 +62,7 @@ export type CredentialTable = {
   failure_count: number | null;
   failure_error_code: string | null;
   failure_error_class: ErrorClass | null;
+  held_since: Date | null;
   revocation_occurred_at: Date | null;
   revocation_reason: RevocationReason | null;
   revocation_idp_host: string | null;
@@ -141,6 +142,8 @@ export type ReplicaTable = {
   drained_boot: bigint | null;
 };
 
+export type IssuerIncidentTable = { idp_host: string; opened_at: Date; probe_at: Date };
+
 export type ToolCatalogTable = {
   kind: string;
   name: string;
@@ -163,6 +166,7 @@ export type Database = {
   oauth_states: OauthStateTable;
   oauth_clients: OauthClientTable;
   token_revocations: TokenRevocationTable;
+  issuer_incidents: IssuerIncidentTable;
   replicas: ReplicaTable;
   tool_catalog: ToolCatalogTable;
   tool_names: ToolNameTable;

@@ -92,6 +92,7 @@ const SETTLED = {
   failure_count: null,
   failure_error_code: null,
   failure_error_class: null,
+  held_since: null,
 } satisfies Columns;
 
 const NOT_REVOKED = {
@@ -214,6 +215,7 @@ function keptColumns(change: Extract<TokenChange, { type: 'kept' }>): Columns {
     failure_count: failure.count,
     failure_error_code: failure.idp_error_code,
     failure_error_class: failure.error_class,
+    held_since: toTimestamp(failure.held_since ?? null),
   };
 }
 

@@ -9,6 +9,7 @@ import { createConsentStore } from './consents.ts';
 import { createCredentialStore } from './credentials.ts';
 import { guardStore } from './driver-errors.ts';
 import type { DueClaimer } from './due-credentials.ts';
+import { createIncidentStore } from './incidents.ts';
 import { createRegistrationStore } from './registrations.ts';
 import { createReplicaStore } from './replicas.ts';
 import { createRevocationStore } from './revocations.ts';
@@ -35,6 +36,7 @@ export function createStores(input: StoresInput): Stores {
     consents: guardStore(createConsentStore(input)),
     registrations: guardStore(createRegistrationStore(input)),
     revocations: guardStore(createRevocationStore(input)),
+    incidents: guardStore(createIncidentStore(db)),
     replicas: guardStore(createReplicaStore(db)),
     catalog: guardStore(createCatalogStore(db)),
     access: guardStore(createAccessStore(db)),

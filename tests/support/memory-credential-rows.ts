@@ -1,5 +1,5 @@
 import type { ConnectionKey } from '../../src/core/connection.ts';
-import type { Credential, CredentialSecrets } from '../../src/core/credential.ts';
+import { type Credential, type CredentialSecrets, idpHostOf } from '../../src/core/credential.ts';
 import type { Secret } from '../../src/core/redact.ts';
 import { lockKeyOf } from '../../src/db/connection-rows.ts';
 import { type BoxedColumn, openColumn } from '../../src/db/credential-rows.ts';
@@ -22,6 +22,7 @@ export function newCredentialRow(tools: MemoryTools, key: ConnectionKey, incarna
     next_refresh_at: null,
     next_refresh_reason: null,
     settled_attempt_id: null,
+    incident: null,
   };
   return { credential, intent_at: null, access_token: null, refresh_token: null, client_secret: null };
 }
@@ -32,6 +33,7 @@ export function shown({ memory }: MemoryTools, { credential, intent_at }: Creden
   return structuredClone({
     ...credential,
     token: state === 'connected' ? token : null,
+    incident: memory.tables.incidents.get(idpHostOf(credential.binding) ?? '') ?? null,
     revocation: revocation && {
       ...revocation,
       ...(revocation.decided_by === 'idp' && token?.last_refreshed_at === null ? { first_refresh: true } : {}),

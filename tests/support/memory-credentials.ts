@@ -27,6 +27,14 @@ function resolvable({ memory }: MemoryTools, { credential }: CredentialRow, quer
   return !(alive && (owner.drained_boot ?? 0n) <= intent.boot_id);
 }
 
+/** While many fail at a host, it is asked by its probe alone, and by refusals that were held for long. */
+function askable({ memory }: MemoryTools, { credential }: CredentialRow, query: DueQuery): boolean {
+  const host = idpHostOf(credential.binding) ?? '';
+  if (query.probe_host !== undefined) return host === query.probe_host;
+  const held = credential.failure?.held_since ?? Number.POSITIVE_INFINITY;
+  return !memory.tables.incidents.has(host) || held <= (query.held_before ?? Number.NEGATIVE_INFINITY);
+}
+
 function isDue(tools: MemoryTools, row: CredentialRow, query: DueQuery): boolean {
   const { state, lock_key, binding, next_refresh_at } = row.credential;
   return (
@@ -36,6 +44,7 @@ function isDue(tools: MemoryTools, row: CredentialRow, query: DueQuery): boolean
     (row.intent_at === null || row.intent_at < tools.memory.now() - query.lease_ms) &&
     !query.exclude_lock_keys.includes(lock_key) &&
     !query.exclude_hosts.includes(idpHostOf(binding) ?? '') &&
+    askable(tools, row, query) &&
     resolvable(tools, row, query) &&
     readable(tools, row)
   );
@@ -92,8 +101,11 @@ export function createMemoryCredentials(tools: MemoryTools): CredentialStore {
     async nextDueAt() {
       const [next] = rows()
         .filter((row) => row.credential.next_refresh_at !== null && readable(tools, row))
+        .filter(({ credential }) => !memory.tables.incidents.has(idpHostOf(credential.binding) ?? ''))
         .sort(soonest);
-      return next?.credential.next_refresh_at ?? null;
+      const probes = [...memory.tables.incidents.values()].map(({ probe_at }) => probe_at);
+      const due = [next?.credential.next_refresh_at ?? [], probes].flat();
+      return due.length === 0 ? null : Math.min(...due);
     },
 
     async claimIntent(claim) {

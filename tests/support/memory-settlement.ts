@@ -142,7 +142,7 @@ function kept(row: CredentialRow, change: Extract<TokenChange, { type: 'kept' }>
     throw new AppError('internal', 'Only a connected credential can be due.');
   }
   const closes = change.intent === 'close';
-  const { since, last_at } = change.failure;
+  const { since, last_at, held_since } = change.failure;
   return {
     ...row,
     intent_at: closes ? null : row.intent_at,
@@ -150,7 +150,12 @@ function kept(row: CredentialRow, change: Extract<TokenChange, { type: 'kept' }>
       ...credential,
       intent: closes ? null : credential.intent,
       ambiguous: credential.ambiguous || change.intent === 'keep_open',
-      failure: { ...change.failure, since: instant(since), last_at: instant(last_at) },
+      failure: {
+        ...change.failure,
+        since: instant(since),
+        last_at: instant(last_at),
+        ...(held_since === undefined ? {} : { held_since: instant(held_since) }),
+      },
       ...scheduled(change.schedule),
     },
   };

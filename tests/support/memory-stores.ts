@@ -18,6 +18,7 @@ import { Secret } from '../../src/core/redact.ts';
 import { toConnection } from '../../src/db/connection-rows.ts';
 import { newCredentialRow, secretsOf, shown } from './memory-credential-rows.ts';
 import { createMemoryCredentials } from './memory-credentials.ts';
+import { createMemoryIncidents } from './memory-incidents.ts';
 import { createMemoryRevocations, moveToRevocations } from './memory-revocations.ts';
 import { settleWithin } from './memory-settlement.ts';
 import {
@@ -371,6 +372,7 @@ export function createMemoryStores(tools: MemoryTools): Stores {
     consents: createConsents(tools),
     registrations: createRegistrations(tools),
     revocations: createMemoryRevocations(tools),
+    incidents: createMemoryIncidents(tools),
     replicas: createReplicas(tools),
     catalog: createCatalog(tools),
     access: createAccess(tools),

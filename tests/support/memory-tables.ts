@@ -5,7 +5,7 @@ import {
   type NewAuthEvent,
 } from '../../src/core/auth-event.ts';
 import { type ConfigSchemas, type ConnectionKey, connectionLabel } from '../../src/core/connection.ts';
-import type { Credential } from '../../src/core/credential.ts';
+import type { Credential, IssuerIncident } from '../../src/core/credential.ts';
 import { AppError } from '../../src/core/errors.ts';
 import type {
   CatalogEntry,
@@ -68,6 +68,7 @@ const emptyTables = () => ({
   revocations: new Map<string, RevocationRow>(),
   events: new Map<bigint, EventRow>(),
   replicas: new Map<string, ReplicaRow>(),
+  incidents: new Map<string, IssuerIncident>(),
   catalog: new Map<string, CatalogEntry>(),
   names: new Map<string, PublishedName>(),
   links: new Map<string, AccessRow>(),

@@ -88,6 +88,7 @@ export const REFRESH_REASON_WORDS: Record<RefreshReason, string> = {
   upstream_401: 'the upstream refused the access token',
   tool_call: 'needed by a tool call',
   canary: 'a first refresh, to prove that the grant can be renewed',
+  issuer_check: 'to learn whether the provider still renews, after it refused another connection',
 };
 
 /** The wire leaves the reason open, so that an older portal survives a newer server. */

@@ -10,6 +10,7 @@ import { encryptionKeys } from './000008-encryption-keys.ts';
 import { connectionAuthEvents } from './000040-connection-auth-events.ts';
 import { tokenRevocations } from './000041-token-revocations.ts';
 import { refreshDeadlines } from './000042-refresh-deadlines.ts';
+import { issuerIncidents } from './000043-issuer-incidents.ts';
 
 /** `breaking`: a server that does not know this migration must not run on the schema that it leaves. */
 export type NumberedMigration = Migration & { breaking?: boolean };
@@ -27,4 +28,5 @@ export const migrations: Record<string, NumberedMigration> = {
   '000040_connection_auth_events': connectionAuthEvents,
   '000041_token_revocations': tokenRevocations,
   '000042_refresh_deadlines': refreshDeadlines,
+  '000043_issuer_incidents': issuerIncidents,
 };

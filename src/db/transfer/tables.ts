@@ -16,6 +16,7 @@ const TABLES = {
   tool_catalog: 'moved',
   tool_names: 'moved',
   token_revocations: 'moved',
+  issuer_incidents: 'moved',
   encryption_keys: 'moved',
   sign_in_links: 'left',
   sessions: 'left',
