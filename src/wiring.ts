@@ -69,6 +69,7 @@ export function createFlows(input: FlowsInput): Flows {
   const revoker = createRevoker({ ...input, credentials: stores.credentials, revocations, consents, events });
   const settle = {
     credentials: stores.credentials,
+    incidents: stores.incidents,
     notifier,
     fingerprint: input.fingerprint,
     clock,
@@ -82,7 +83,18 @@ export function createFlows(input: FlowsInput): Flows {
   const attempt = { ...settle, credentials, connections, events, authorizationServer, keeper, self };
   const listening = new Set<string>();
   const door = createRefreshDoor({ ...attempt, listening, locker });
-  const keepalive = createKeepalive({ credentials, replicas, door, keeper, notifier, clock, log, settings, self });
+  const keepalive = createKeepalive({
+    ...settle,
+    credentials,
+    replicas,
+    door,
+    keeper,
+    notifier,
+    clock,
+    log,
+    settings,
+    self,
+  });
   const accessToken = createAccessTokens({ credentials, refresh: door, notifier, clock });
   const catalog = createCatalog({
     ...input,

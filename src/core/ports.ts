@@ -1,5 +1,6 @@
 /** Everything that the rooms need of each other, by the side it is needed on: the one list of ports. */
 export * from './environment.ts';
+export type * from './incident-port.ts';
 export type * from './oauth-ports.ts';
 export type * from './store-ports.ts';
 export type * from './toolkit.ts';

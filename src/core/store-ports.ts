@@ -4,13 +4,12 @@ import type {
   ClientBinding,
   Credential,
   CredentialSecrets,
-  IssuerIncident,
   RevocationOrder,
   Settlement,
   SettleResult,
 } from './credential.ts';
 import type { FieldIssue } from './errors.ts';
-import type { IssuerFacts } from './issuer-incident.ts';
+import type { IncidentStore } from './incident-port.ts';
 import type { Secret } from './redact.ts';
 import type { Instant } from './token-set.ts';
 import type { UpstreamTool } from './toolkit.ts';
@@ -125,27 +124,6 @@ export interface CredentialStore {
   settle(settlement: Settlement): Promise<SettleResult>;
   /** Postpones without a change of state (e.g. somebody else's attempt is on the wire). */
   postpone(key: ConnectionKey, incarnation: string, generation: bigint, until: Instant): Promise<void>;
-}
-
-export interface IncidentStore {
-  /** What is known of an authorization server's host, seen from one connection of it; failures before `since` are old. */
-  facts(key: ConnectionKey, idp_host: string, since: Instant): Promise<IssuerFacts>;
-  /** False: one is open already, and stays as it is. */
-  open(idp_host: string, incident: IssuerIncident): Promise<boolean>;
-  /**
-   * Ends it, and spreads the due times of those that waited for it. Undefined: none was open, or another has ended it.
-   */
-  close(
-    idp_host: string,
-    now: Instant,
-  ): Promise<{ opened_at: Instant; connections: number; spread_ms: number } | undefined>;
-  /**
-   * The hosts that may be asked now, with one connection each: whoever gets one moves its probe to `next`, so that
-   * nobody else does before. Incidents that no failing connection bears out any more end here.
-   */
-  claimProbes(now: Instant, next: Instant): Promise<{ probes: string[]; ended: string[] }>;
-  /** Makes another connection of the host due, one that is not failing: what becomes of it tells about the server. */
-  askAnother(key: ConnectionKey, idp_host: string, at: Instant): Promise<ConnectionKey | undefined>;
 }
 
 /** Tokens that are dropped here and are to be ended at the authorization server, too (RFC 7009). */

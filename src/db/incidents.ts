@@ -73,15 +73,20 @@ export function createIncidentStore(db: Kysely<Database>): IncidentStore {
       };
     },
 
-    async open(idp_host, { opened_at, probe_at }) {
-      const opened = await db
-        .insertInto('issuer_incidents')
-        .values({ idp_host, opened_at: toTimestamp(opened_at), probe_at: toTimestamp(probe_at) })
-        .onConflict((conflict) => conflict.doNothing())
-        .returning('idp_host')
-        .executeTakeFirst();
-      return opened !== undefined;
-    },
+    open: (idp_host, { opened_at, probe_at }) =>
+      db.transaction().execute(async (transaction) => {
+        const opened = await transaction
+          .insertInto('issuer_incidents')
+          .values({ idp_host, opened_at: toTimestamp(opened_at), probe_at: toTimestamp(probe_at) })
+          .onConflict((conflict) => conflict.doNothing())
+          .returning('idp_host')
+          .executeTakeFirst();
+        if (!opened) return false;
+        await sql`
+          update connection_credentials set next_refresh_at = ${toTimestamp(probe_at)}
+          where ${waiting(idp_host, opened_at)} and next_refresh_at > ${toTimestamp(probe_at)}`.execute(transaction);
+        return true;
+      }),
 
     close: (idp_host, now) =>
       db.transaction().execute(async (transaction) => {

@@ -52,6 +52,13 @@ function refusal(key: ConnectionKey, credential: Credential, result: RefreshResu
           `${label}: ${host} refuses the OAuth client (${code}). An operator must correct the client id, secret or scope; the token is kept.`,
         );
       }
+      if (result.failure.held_since !== undefined) {
+        return new AppError(
+          'unavailable',
+          `${label}: ${host} refuses its refresh token (${code}); the token is kept until that is confirmed, and asked again automatically.`,
+          { retry_after: 60 },
+        );
+      }
       return new AppError(
         'unavailable',
         `${label}: ${host} did not refresh the token (${code}); it is retried automatically.`,

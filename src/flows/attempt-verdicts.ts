@@ -79,6 +79,7 @@ export async function tellInterrupted(
         count: (failure?.count ?? 0) + 1,
         idp_error_code: null,
         error_class: 'ambiguous',
+        ...(failure?.held_since === undefined ? {} : { held_since: failure.held_since }),
       },
       attempt_id: intent.attempt_id,
       intent: 'keep_open',

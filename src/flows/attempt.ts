@@ -64,8 +64,9 @@ function notNeeded(credential: Credential, request: RefreshRequest, now: number)
   const notDue = credential.next_refresh_at === null || credential.next_refresh_at > now;
   if (request.reason === 'due' && notDue) return { type: 'current' };
   // Traffic does not hammer a server that has just failed; the operator's button may.
-  const { failure } = credential;
-  if (failure && notDue && (request.reason === 'tool_call' || request.reason === 'upstream_401')) {
+  const { failure, incident } = credential;
+  const waits = notDue || incident !== null;
+  if (failure && waits && (request.reason === 'tool_call' || request.reason === 'upstream_401')) {
     return { type: 'failed', failure };
   }
   return undefined;

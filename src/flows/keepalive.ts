@@ -2,7 +2,7 @@ import { connectionLabel } from '../core/connection.ts';
 import type { Credential } from '../core/credential.ts';
 import { idpHostOf } from '../core/credential.ts';
 import { formatDuration } from '../core/duration.ts';
-import type { Clock, CredentialStore, Log, Notifier, ReplicaStore } from '../core/ports.ts';
+import type { Clock, CredentialStore, DueQuery, IncidentStore, Log, Notifier, ReplicaStore } from '../core/ports.ts';
 import { ACTOR } from '../core/principal.ts';
 import type { ProtocolSettings } from '../core/settings.ts';
 import type { ReplyKeeper } from './escrow.ts';
@@ -10,6 +10,7 @@ import type { RefreshDoor } from './refresh.ts';
 
 export type KeepaliveDeps = {
   credentials: Pick<CredentialStore, 'claimDue' | 'nextDueAt'>;
+  incidents: Pick<IncidentStore, 'claimProbes'>;
   replicas: Pick<ReplicaStore, 'seen'>;
   door: RefreshDoor;
   keeper: ReplyKeeper;
@@ -101,21 +102,46 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
     );
   }
 
-  async function runOnce(): Promise<{ started: number }> {
+  function claim(more: Partial<DueQuery> = {}): Promise<Credential[]> {
+    const full = [...perHost].filter(([, inFlight]) => inFlight >= settings.per_host).map(([host]) => host);
+    const now = clock.now();
+    return credentials.claimDue({
+      now,
+      lease_ms: settings.lease,
+      exclude_lock_keys: door.lockKeys(),
+      exclude_hosts: full,
+      held_before: now - settings.incident_hold,
+      replica_id: deps.self.replica_id,
+      owner_wait_ms: settings.owner_wait,
+      limit: Math.min(CLAIM_LIMIT, settings.in_flight - running.size),
+      ...more,
+    });
+  }
+
+  /** Where many fail, one connection asks at a time, on one replica at a time. */
+  async function probe(): Promise<number> {
+    if (stopped || running.size >= settings.in_flight) return 0;
+    const now = clock.now();
+    const { probes, ended } = await deps.incidents.claimProbes(now, now + settings.incident_probe);
+    for (const idp_host of ended) {
+      log.info('an incident is over: no connection fails at that authorization server any more', { idp_host });
+    }
     let started = 0;
+    for (const probe_host of probes) {
+      for (const credential of await claim({ probe_host, limit: 1 })) {
+        start(credential);
+        started += 1;
+      }
+    }
+    return started;
+  }
+
+  async function runOnce(): Promise<{ started: number }> {
     await beSeen();
     await keeper.recover();
+    let started = await probe();
     while (!stopped && running.size < settings.in_flight) {
-      const full = [...perHost].filter(([, inFlight]) => inFlight >= settings.per_host).map(([host]) => host);
-      const claimed = await credentials.claimDue({
-        now: clock.now(),
-        lease_ms: settings.lease,
-        exclude_lock_keys: door.lockKeys(),
-        exclude_hosts: full,
-        replica_id: deps.self.replica_id,
-        owner_wait_ms: settings.owner_wait,
-        limit: Math.min(CLAIM_LIMIT, settings.in_flight - running.size),
-      });
+      const claimed = await claim();
       const before = started;
       for (const credential of claimed) {
         // One claim may bring more rows of a host than it may have in flight: the surplus goes back, others take its place.

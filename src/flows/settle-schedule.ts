@@ -1,13 +1,24 @@
 import type { ConnectionConfig } from '../core/connection.ts';
 import type { Credential, Schedule } from '../core/credential.ts';
-import type { Clock, CredentialStore, EscrowEntry, Fingerprint, Log, Notifier, Random } from '../core/ports.ts';
+import type {
+  Clock,
+  CredentialStore,
+  EscrowEntry,
+  Fingerprint,
+  IncidentStore,
+  Log,
+  Notifier,
+  Random,
+} from '../core/ports.ts';
 import { connectionProfile, refreshMaxLifetime } from '../core/provider-profile.ts';
-import { deadlineFixed, nextRefresh } from '../core/refresh-policy.ts';
+import type { RefreshOutcome } from '../core/refresh-outcome.ts';
+import { backoff, deadlineFixed, nextRefresh } from '../core/refresh-policy.ts';
 import type { ProtocolSettings } from '../core/settings.ts';
 import type { TokenSet } from '../core/token-set.ts';
 
 export type SettleDeps = {
   credentials: Pick<CredentialStore, 'settle' | 'read'>;
+  incidents: IncidentStore;
   notifier: Notifier;
   fingerprint: Fingerprint;
   clock: Clock;
@@ -82,4 +93,18 @@ export function deadlinePassed(context: Context): boolean {
     consent === null || profile.refresh_absolute_lifetime === null ? null : consent + profile.refresh_absolute_lifetime,
   ];
   return ends.some((end) => end !== null && end <= entry.sent_at);
+}
+
+/** How long a failed attempt waits. While an incident is open, who fails is asked again by its probes, one at a time. */
+export function pauseAfter(
+  { deps }: Context,
+  outcome: Exclude<RefreshOutcome, { type: 'success' }>,
+  count: number,
+  incident: string | null,
+): number {
+  const { settings, random } = deps;
+  const retry_after = outcome.type === 'revoked' ? null : outcome.retry_after;
+  const pause = backoff(incident ? 1 : count, settings, random.fraction(), retry_after);
+  if (incident) return Math.max(pause, settings.incident_probe);
+  return outcome.type === 'misconfigured' ? Math.max(pause, settings.misconfigured_backoff) : pause;
 }

@@ -6,13 +6,14 @@ import { idpHostOf } from '../core/credential.ts';
 import { gradeGrant } from '../core/grant-grade.ts';
 import type { EscrowEntry } from '../core/ports.ts';
 import { type RefreshOutcome, refreshOutcome } from '../core/refresh-outcome.ts';
-import { backoff } from '../core/refresh-policy.ts';
 import { readTokenReply } from '../core/token-response.ts';
 import type { TokenSet } from '../core/token-set.ts';
+import { type Weighed, weigh } from './issuer.ts';
 import {
   type Context,
   deadlineOf,
   deadlinePassed,
+  pauseAfter,
   profileOf,
   type SettleDeps,
   scheduleOf,
@@ -45,7 +46,7 @@ function refreshDetail({ entry }: Context): AuthEventDetail {
   };
 }
 
-function refreshed(context: Context, tokenSet: TokenSet): Settlement {
+function refreshed(context: Context, tokenSet: TokenSet, { incident }: Weighed): Settlement {
   const { entry, replayed } = context;
   const fingerprint = tokenFingerprint(context, tokenSet);
   const deadline = deadlineOf(context, tokenSet);
@@ -55,6 +56,7 @@ function refreshed(context: Context, tokenSet: TokenSet): Settlement {
     after_refresh_expires_at: isoOrNull(deadline.refresh_expires_at),
     rotated_refresh: fingerprint !== entry.before.refresh_token_fingerprint,
     refresh_token_fingerprint: fingerprint,
+    ...(incident ? { incident } : {}),
   };
   return {
     key: entry.key,
@@ -109,28 +111,32 @@ function connected(context: Context, tokenSet: TokenSet): Settlement {
   };
 }
 
+/** A failure that keeps the token; a refusal that is held is one, too. */
 function kept(
   context: Context,
-  outcome: Extract<RefreshOutcome, { type: 'transient' | 'misconfigured' }>,
+  outcome: Exclude<RefreshOutcome, { type: 'success' }>,
   credential: Credential,
+  { hold, incident }: Weighed,
 ): Settlement {
   const { deps, entry } = context;
   const now = deps.clock.now();
   const misconfigured = outcome.type === 'misconfigured';
-  const count = (credential.failure?.count ?? 0) + 1;
-  const pause = backoff(count, deps.settings, deps.random.fraction(), outcome.retry_after);
-  const at = now + (misconfigured ? Math.max(pause, deps.settings.misconfigured_backoff) : pause);
+  const { failure } = credential;
+  const count = (failure?.count ?? 0) + 1;
+  const at = hold ? hold.retry_at : now + pauseAfter(context, outcome, count, incident);
   const ambiguous = outcome.type === 'transient' && outcome.ambiguous;
-  const error_class = misconfigured ? 'structured' : outcome.error_class;
+  const error_class = outcome.type === 'transient' ? outcome.error_class : 'structured';
+  const held_since = hold?.held_since ?? failure?.held_since;
   const change: TokenChange = {
     type: 'kept',
     failure: {
       type: misconfigured ? 'misconfigured' : 'transient',
-      since: credential.failure?.since ?? now,
+      since: failure?.since ?? now,
       last_at: now,
       count,
       idp_error_code: outcome.idp_error_code,
       error_class,
+      ...(held_since === undefined ? {} : { held_since }),
     },
     attempt_id: entry.attempt_id,
     intent: ambiguous ? 'keep_open' : 'close',
@@ -140,9 +146,11 @@ function kept(
     ...refreshDetail(context),
     error_class: ambiguous ? 'ambiguous' : error_class,
     retry_at: isoOrNull(at),
-    ...(ambiguous ? { ambiguous: true, step: outcome.error_class } : {}),
+    ...(ambiguous ? { ambiguous: true, step: error_class } : {}),
     ...(outcome.idp_error_code === null ? {} : { idp_error_code: outcome.idp_error_code }),
     ...(outcome.http_status === null ? {} : { http_status: outcome.http_status }),
+    ...(hold ? { held: true } : {}),
+    ...(incident ? { incident } : {}),
   };
   return {
     key: entry.key,
@@ -152,11 +160,21 @@ function kept(
   };
 }
 
-function revoked(context: Context, outcome: Extract<RefreshOutcome, { type: 'revoked' }>): Settlement {
+function revoked(
+  context: Context,
+  outcome: Extract<RefreshOutcome, { type: 'revoked' }>,
+  { incident }: Weighed,
+): Settlement {
   const { deps, entry } = context;
   const { reason, idp_error_code, http_status } = outcome;
   const idp_host = idpHostOf(entry.binding);
-  const detail: AuthEventDetail = { ...refreshDetail(context), idp_error_code, http_status, decided_by: 'idp' };
+  const detail: AuthEventDetail = {
+    ...refreshDetail(context),
+    idp_error_code,
+    http_status,
+    decided_by: 'idp',
+    ...(incident ? { incident } : {}),
+  };
   return {
     key: entry.key,
     fence: { by: 'generation', incarnation: entry.incarnation, generation: entry.parent_generation },
@@ -176,14 +194,20 @@ function revoked(context: Context, outcome: Extract<RefreshOutcome, { type: 'rev
   };
 }
 
-function settlementOf(context: Context, outcome: RefreshOutcome, credential: Credential): Settlement | undefined {
+function settlementOf(
+  context: Context,
+  outcome: RefreshOutcome,
+  credential: Credential,
+  weighed: Weighed,
+): Settlement | undefined {
+  const connecting = context.entry.purpose === 'connect';
   if (outcome.type === 'success') {
-    const build = context.entry.purpose === 'connect' ? connected : refreshed;
-    return build(context, outcome.token_set);
+    return connecting ? connected(context, outcome.token_set) : refreshed(context, outcome.token_set, weighed);
   }
   // A failed code exchange changes no token: the caller records `connect_failed`.
-  if (context.entry.purpose === 'connect') return undefined;
-  return outcome.type === 'revoked' ? revoked(context, outcome) : kept(context, outcome, credential);
+  if (connecting) return undefined;
+  if (outcome.type === 'revoked' && weighed.hold === null) return revoked(context, outcome, weighed);
+  return kept(context, outcome, credential, weighed);
 }
 
 function outcomeOf(context: Context): RefreshOutcome {
@@ -236,10 +260,11 @@ export async function settleReply(
   if (!credential || credential.incarnation !== entry.incarnation)
     return { outcome, applied: false, current: credential };
   if (credential.settled_attempt_id === entry.attempt_id) return { outcome, applied: true, current: credential };
-  const settlement = settlementOf(context, outcome, credential);
+  const weighed = await weigh(context, outcome, credential);
+  const settlement = settlementOf(context, outcome, credential, weighed);
   if (!settlement) return { outcome, applied: false, current: credential };
   const result = await deps.credentials.settle(settlement);
-  tell(deps, entry, outcome, result);
+  if (!weighed.hold) tell(deps, entry, outcome, result);
   if (result.applied) await notify(deps, entry.key);
   const current = result.applied ? await deps.credentials.read(entry.key) : result.current;
   return { outcome, applied: result.applied || current?.settled_attempt_id === entry.attempt_id, current };

@@ -80,7 +80,7 @@ export async function createWorld(opened: OpenDatabase) {
     const settings = { ...DEFAULT_PROTOCOL_SETTINGS, ...options.settings };
     const credentials = { ...stores.credentials, ...options.credentials };
     const connections = { ...stores.connections, ...options.connections };
-    const { events, consents, registrations, revocations, replicas } = stores;
+    const { events, consents, registrations, revocations, incidents, replicas } = stores;
     let killed = false;
     /** A killed process never wakes. */
     const time = options.clock ?? clock;
@@ -98,6 +98,7 @@ export async function createWorld(opened: OpenDatabase) {
       consents,
       registrations,
       revocations,
+      incidents,
       replicas,
       notifier: options.notifier ?? notifier,
       fingerprint: testFingerprint,

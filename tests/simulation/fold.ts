@@ -9,6 +9,8 @@ export type Told = {
   reason: string | null;
   decided_by: string | null;
   failures: number;
+  /** Whether a refusal is held. */
+  held: boolean;
   failure: { type: 'transient' | 'misconfigured'; idp_error_code: string | null } | null;
   /** Whether some attempt since the last token has an unknown outcome. */
   ambiguous: boolean;
@@ -21,6 +23,7 @@ export const NOTHING_TOLD: Told = {
   reason: null,
   decided_by: null,
   failures: 0,
+  held: false,
   failure: null,
   ambiguous: false,
 };
@@ -43,6 +46,7 @@ export function fold(told: Told, { event_type, detail }: AuthEvent): Told {
       return {
         ...told,
         failures: told.failures + 1,
+        held: told.held || detail.held === true,
         failure: {
           type: event_type === 'refresh_failed_misconfigured' ? 'misconfigured' : 'transient',
           idp_error_code: detail.idp_error_code ?? null,
@@ -73,6 +77,7 @@ export function contradiction(told: Told, row: Credential): string | undefined {
     reason: [told.reason, state === 'revoked' ? (revocation?.reason ?? null) : null],
     decided_by: [told.decided_by, state === 'revoked' ? (revocation?.decided_by ?? null) : null],
     failures: [told.failures, failure?.count ?? 0],
+    held: [told.held, failure?.held_since !== undefined],
     failure: [told.failure?.type, failure?.type],
     idp_error_code: [told.failure?.idp_error_code ?? null, failure?.idp_error_code ?? null],
   };

@@ -104,6 +104,18 @@ export function incidentSuite(opened: () => OpenDatabase): void {
     expect((await readCredential(stores, keyOf('a'))).incident).toBeNull();
   });
 
+  it('makes what fails there due by its first probe', async () => {
+    await connectAll('a', 'b', 'c', 'well');
+    await fail('a', 1);
+    await fail('b', 1, { error_class: 'unavailable' });
+    const probe_at = NOON + MINUTE / 2;
+    await stores.incidents.open(HOST, { opened_at: NOON, probe_at });
+    const dueAt = async (name: string) => (await readCredential(stores, keyOf(name))).next_refresh_at;
+    expect(await dueAt('a')).toBe(probe_at);
+    expect(await dueAt('b')).toBe(NOON + MINUTE);
+    expect(await dueAt('well')).toBe(NOON + 50 * MINUTE);
+  });
+
   it('remembers since when a refusal is held, until a token comes', async () => {
     await connectAll('a');
     await fail('a', 1, { held_since: NOON + MINUTE });

@@ -47,6 +47,10 @@ export function createMemoryIncidents({ memory }: MemoryTools): IncidentStore {
     async open(idp_host, { opened_at, probe_at }) {
       if (memory.tables.incidents.has(idp_host)) return false;
       memory.tables.incidents.set(idp_host, { opened_at: instant(opened_at), probe_at: instant(probe_at) });
+      for (const row of rowsOf(idp_host).filter((one) => waits(one, instant(opened_at)))) {
+        const next_refresh_at = Math.min(row.credential.next_refresh_at ?? probe_at, instant(probe_at));
+        reschedule(row, { next_refresh_at });
+      }
       return true;
     },
 
