@@ -83,18 +83,7 @@ export function createFlows(input: FlowsInput): Flows {
   const attempt = { ...settle, credentials, connections, events, authorizationServer, keeper, self };
   const listening = new Set<string>();
   const door = createRefreshDoor({ ...attempt, listening, locker });
-  const keepalive = createKeepalive({
-    ...settle,
-    credentials,
-    replicas,
-    door,
-    keeper,
-    notifier,
-    clock,
-    log,
-    settings,
-    self,
-  });
+  const keepalive = createKeepalive({ ...settle, credentials, replicas, door, keeper, self });
   const accessToken = createAccessTokens({ credentials, refresh: door, notifier, clock });
   const catalog = createCatalog({
     ...input,

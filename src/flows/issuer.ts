@@ -12,6 +12,10 @@ export type Weighed = {
   incident: (typeof INCIDENT_MARKS)[number] | null;
 };
 
+const OPEN = 'open';
+
+type Known = { facts: IssuerFacts; incident: Weighed['incident'] };
+
 const ALONE: Weighed = { hold: null, incident: null };
 
 /** A refresh has succeeded: whatever was open at its server ends, unless the answer is older than that. */
@@ -30,17 +34,18 @@ async function succeeded({ deps, entry }: Context, credential: Credential, idp_h
   return { hold: null, incident: 'closed' };
 }
 
-/** Opens an incident with this failure if it is the third; the facts as they are then. */
-async function opened({ deps }: Context, facts: IssuerFacts, idp_host: string): Promise<IssuerFacts> {
+/** Opens an incident with this failure, if it is the third. */
+async function opened({ deps }: Context, facts: IssuerFacts, idp_host: string): Promise<Known> {
   const now = deps.clock.now();
   const incident = { opened_at: now, probe_at: now + deps.settings.incident_probe };
-  if (await deps.incidents.open(idp_host, incident)) {
+  const first = await deps.incidents.open(idp_host, incident);
+  if (first) {
     deps.log.warn(
       'many connections fail at one authorization server: this is one incident; refused tokens are kept, and one connection asks at a time',
       { idp_host, connections: facts.failing + 1 },
     );
   }
-  return { ...facts, incident };
+  return { facts: { ...facts, incident }, incident: first ? 'opened' : 'open' };
 }
 
 /**
@@ -59,8 +64,8 @@ export async function weigh(context: Context, outcome: RefreshOutcome, credentia
   const now = clock.now();
   const found = await incidents.facts(entry.key, idp_host, now - settings.incident_window);
   const opens = tellsOfIssuer(outcome) && opensIncident(found);
-  const facts = opens ? await opened(context, found, idp_host) : found;
-  const incident = opens ? 'opened' : facts.incident && 'open';
+  const known = opens ? await opened(context, found, idp_host) : { facts: found, incident: found.incident && OPEN };
+  const { facts, incident } = known;
   if (outcome.type !== 'revoked') return { hold: null, incident };
   const hold = weighVerdict(facts, credential.failure, now, settings);
   if (hold?.why === 'confirmation') {
