@@ -12,8 +12,6 @@ export type Weighed = {
   incident: (typeof INCIDENT_MARKS)[number] | null;
 };
 
-const OPEN = 'open';
-
 type Known = { facts: IssuerFacts; incident: Weighed['incident'] };
 
 const ALONE: Weighed = { hold: null, incident: null };
@@ -64,7 +62,9 @@ export async function weigh(context: Context, outcome: RefreshOutcome, credentia
   const now = clock.now();
   const found = await incidents.facts(entry.key, idp_host, now - settings.incident_window);
   const opens = tellsOfIssuer(outcome) && opensIncident(found);
-  const known = opens ? await opened(context, found, idp_host) : { facts: found, incident: found.incident && OPEN };
+  const known: Known = opens
+    ? await opened(context, found, idp_host)
+    : { facts: found, incident: found.incident && 'open' };
   const { facts, incident } = known;
   if (outcome.type !== 'revoked') return { hold: null, incident };
   const hold = weighVerdict(facts, credential.failure, now, settings);
