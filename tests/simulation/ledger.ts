@@ -87,7 +87,10 @@ export function createLedger(world: World) {
     const other = presentations.find((one) => {
       const waits = one.under_way || (one.listening && one.life.alive);
       // A last resort may be overtaken by the owner that comes back: its successor is then presented in its turn.
-      const overtaken = one.last_resort && one.token !== token;
+      // So is, at a server that does not rotate, an attempt whose row was settled by the answer to another: the same
+      // token is then due again, and a repetition does no harm (rule 15 c).
+      const settled = world.plan.rotation === 'static' && one.generation < now.generation;
+      const overtaken = settled || (one.last_resort && one.token !== token);
       return waits && !overtaken && world.provider.byRefresh(one.token)?.grant === grant;
     });
     if (other) {
