@@ -1,4 +1,4 @@
-// The two pages that are made from tables of the source: npm run docs writes them, tests/docs.test.ts compares them.
+// The pages and parts of pages that are made from tables: npm run docs writes them, tests/docs.test.ts compares them.
 
 /** @typedef {{ status: number, exit: number, title: string }} ErrorEntry */
 /** @typedef {{ schema: import('zod').ZodType, secret?: true, env?: string, flag?: string, about: string }} Setting */
@@ -32,7 +32,7 @@ the log.
 const code = (text) => (text === undefined ? '–' : `\`${text.replaceAll('|', '\\|')}\``);
 
 /** @param {string[]} cells */
-const row = (cells) => `| ${cells.join(' | ')} |\n`;
+export const row = (cells) => `| ${cells.join(' | ')} |\n`;
 
 /**
  * The default as one would write it in the file.
@@ -66,3 +66,33 @@ export function configurationPage(settings) {
   });
   return CONFIGURATION_INTRO + rows.join('');
 }
+
+/** @typedef {{ id: string, invariant: string, rules: readonly number[], title: string }} Trace */
+/** @typedef {{ rules: readonly number[], without: string, patches: readonly { file: string }[], traces: readonly string[] }} Dropped */
+
+const MADE = { begin: '<!-- Made from tests/traces by `npm run docs`: begin. -->\n', end: '<!-- Made: end. -->' };
+
+/**
+ * docs/durability.md with its tables of traces and dropped rules made anew; the prose around them is written by hand.
+ * @param {string} page
+ * @param {{ TRACES: readonly Trace[], DROPPED: readonly Dropped[] }} tables
+ */
+export function durabilityPage(page, { TRACES, DROPPED }) {
+  const begin = page.indexOf(MADE.begin);
+  const end = page.indexOf(MADE.end);
+  if (begin < 0 || end < begin) throw new Error('docs/durability.md has lost the marks between which its tables stand');
+  const traces = TRACES.map(({ id, title, invariant, rules }) => row([id, title, invariant, rules.join(', ')]));
+  const dropped = DROPPED.map(({ rules, without, patches, traces: ids }) =>
+    row([rules.join(', '), without, filesOf(patches), ids.join(', ')]),
+  );
+  const tables = [
+    '| trace | what happens, and what the system does | what it breaks without its rule | rule |\n|---|---|---|---|\n',
+    ...traces,
+    '\n| dropped | what the copy does | where it is patched | traces that then fail |\n|---|---|---|---|\n',
+    ...dropped,
+  ].join('');
+  return `${page.slice(0, begin)}${MADE.begin}\n${tables}\n${page.slice(end)}`;
+}
+
+/** @param {Dropped['patches']} patches */
+const filesOf = (patches) => [...new Set(patches.map(({ file }) => `\`${file}\``))].join(', ');

@@ -1,8 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { configurationPage, errorPage } from '../scripts/docs-pages.mjs';
+import { configurationPage, durabilityPage, errorPage } from '../scripts/docs-pages.mjs';
 import { loadConfig, SETTINGS } from '../src/config.ts';
+import { AUTH_EVENT_TYPES, REVOCATION_REASONS } from '../src/core/auth-event.ts';
 import { ERROR_TABLE } from '../src/core/errors.ts';
+import { DEFAULT_PROTOCOL_SETTINGS } from '../src/core/settings.ts';
+import { DROPPED } from './traces/rules.ts';
+import { INVARIANTS, TRACES } from './traces/table.ts';
 
 const page = (name: string) => readFileSync(new URL(`../docs/${name}`, import.meta.url), 'utf8');
 
@@ -58,5 +62,35 @@ describe('docs/configuration.md', () => {
 
   it('is what `npm run docs` writes', () => {
     expect(page('configuration.md')).toBe(configurationPage(SETTINGS));
+  });
+});
+
+describe('docs/durability.md', () => {
+  it('has the tables that `npm run docs` writes', () => {
+    expect(page('durability.md')).toBe(durabilityPage(page('durability.md'), { TRACES, DROPPED }));
+  });
+
+  it('explains each invariant and each rule that the tables name', () => {
+    for (const [name, promise] of Object.entries(INVARIANTS)) {
+      expect(page('durability.md')).toContain(`- **${name}**: ${promise}`);
+    }
+    const explained = [...page('durability.md').matchAll(/^- \*\*(\d+)\*\* /gm)].map(([, rule]) => Number(rule));
+    expect(explained).toEqual(Array.from({ length: 22 }, (_, index) => index + 1));
+  });
+
+  it('names no event or reason that does not exist', () => {
+    const known = new Set<string>([...AUTH_EVENT_TYPES, ...REVOCATION_REASONS]);
+    const words = [...page('durability.md').matchAll(/`((?:refresh|rotation|token|connect)_[a-z_]+)`/g)];
+    const unknown = words.flatMap(([, word = '']) => (known.has(word) ? [] : [word]));
+    expect(words.length).toBeGreaterThan(20);
+    expect(unknown).toEqual([]);
+  });
+
+  it('gives the times as they are', () => {
+    const { send_window, token_deadline, late_listening, lease, listening_lease, owner_wait } =
+      DEFAULT_PROTOCOL_SETTINGS;
+    const times = [send_window, token_deadline, late_listening, lease, listening_lease, owner_wait];
+    expect(times.map((ms) => ms / 1000)).toEqual([5, 30, 300, 90, 420, 900]);
+    expect(page('durability.md')).toContain('5 s, 30 s, 5 min, 90 s, 7 min and 15 min');
   });
 });

@@ -45,8 +45,6 @@ export function createPatcher(folders: readonly string[]): {
   for (const folder of folders) compile(join(ROOT, folder), join(whole, folder));
   return {
     patched(patches) {
-      const folder = emptyFolder();
-      cpSync(whole, folder, { recursive: true });
       const texts = new Map<string, string>();
       for (const { file, find, replace } of patches) {
         const text = texts.get(file) ?? readFileSync(join(ROOT, file), 'utf8');
@@ -57,6 +55,8 @@ export function createPatcher(folders: readonly string[]): {
           text.replace(find, () => replace),
         );
       }
+      const folder = emptyFolder();
+      cpSync(whole, folder, { recursive: true });
       for (const [file, text] of texts) write(join(folder, file), text);
       return at(folder);
     },
