@@ -72,6 +72,20 @@ function notNeeded(credential: Credential, request: RefreshRequest, now: number)
   return undefined;
 }
 
+/**
+ * Only whoever may resolve the attempt moves its time: a stranger would put the owner off (rules 14, 15). But the row of an
+ * owner that is silent for long comes up first at every look of the others: it waits, in steps, as the owner may come back.
+ */
+function putOffUntil(
+  { self, settings, clock }: AttemptDeps,
+  { credential, intent_owner }: AttemptView,
+  until: number,
+): number | null {
+  if (credential.intent?.replica_id === self.replica_id) return until;
+  if (intent_owner !== null && intent_owner.last_seen_age_ms < settings.owner_wait) return null;
+  return Math.min(until, clock.now() + settings.refresh_interval);
+}
+
 /** Everything that must hold before the refresh token may be presented; else the answer to the caller. */
 async function prepare(
   deps: AttemptDeps,
@@ -103,9 +117,8 @@ async function prepare(
     now,
   });
   if (!verdict.may) {
-    // Only whoever may resolve the attempt moves its time: a stranger would put the owner off (rules 14, 15).
-    const own = credential.intent?.replica_id === deps.self.replica_id;
-    if (own) await deps.credentials.postpone(key, incarnation, generation, verdict.until);
+    const until = putOffUntil(deps, view, verdict.until);
+    if (until !== null) await deps.credentials.postpone(key, incarnation, generation, until);
     return { result: { type: 'waiting', until: verdict.until, why: WHY[verdict.why] } };
   }
   const ready: Ready = {

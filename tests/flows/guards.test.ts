@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { AppError } from '../../src/core/errors.ts';
-import { claimOf } from '../suites/store-fixture.ts';
+import { claimOf, NOON, tokens } from '../suites/store-fixture.ts';
 import { answer, deferred } from '../support/ports.ts';
 import { describeFlow, HOUR, KEY, MINUTE } from './world.ts';
 
@@ -81,6 +81,30 @@ describeFlow('an attempt of another replica', (world) => {
     expect(await stranger.refresh()).toMatchObject({ type: 'waiting' });
     expect((await world().credential()).next_refresh_at).toBe(before);
     expect(server.presented).toHaveLength(0);
+  });
+
+  it('that is gone does not stand in the way of what else is due, until its access token has ended (rule 15)', async () => {
+    const other = { kind: 'mcp', name: 'other' };
+    const schedule = (at: number) => ({ at, reason: 'retry' });
+    const lasting = tokens('f0t0', { expires_at: NOON + 12 * HOUR });
+    const credential = await world().connected('f0', KEY, { token_set: lasting, schedule: schedule(NOON) });
+    await world().connected('g0', other, { schedule: schedule(NOON + MINUTE) });
+    const gone = await world().boot({ replica_id: 'replica-a' });
+    await world().stores.credentials.claimIntent(claimOf(credential, 'attempt-of-a', gone.self));
+    await world().pass(20 * MINUTE);
+    const { keepalive } = await world().boot({ replica_id: 'replica-b', settings: { in_flight: 1 } });
+    await expect
+      .poll(
+        async () => {
+          await keepalive.runOnce();
+          return world().accessToken(other);
+        },
+        { timeout: 20_000 },
+      )
+      .toBe('access-g0t1');
+    expect(world().server.presented.map(({ token }) => token)).toEqual(['refresh-g0t0']);
+    expect((await world().credential()).next_refresh_at).toBe(NOON + 25 * MINUTE);
+    await keepalive.stop();
   });
 });
 
