@@ -130,6 +130,11 @@ export function createLedger(world: World) {
     const unseen = owner?.last_seen_age_ms ?? 0;
     // Who has drained a later boot holds nothing any more, and needs no last resort.
     const drained = (owner?.drained_boot ?? -1n) > (intent?.boot_id ?? 0n);
+    const gone = stranger && !drained && unseen >= OWNER_WAIT_MS && (expiry === null || expiry <= (now ?? 0));
+    // Whoever gave the owner up goes on at the same generation, as when the request did not arrive.
+    const before = presentations.some(
+      (one) => one.last_resort && one.token === token && one.generation === claim?.generation,
+    );
     const presentation: Presentation = {
       token,
       life,
@@ -137,7 +142,7 @@ export function createLedger(world: World) {
       generation: claim?.generation ?? 0n,
       under_way: true,
       listening: true,
-      last_resort: stranger && !drained && unseen >= OWNER_WAIT_MS && (expiry === null || expiry <= (now ?? 0)),
+      last_resort: gone || before,
     };
     if (!issued || !claim) world.violate(`${life.name} presents ${token} without a claim`);
     else checkPresentation(presentation, issued);
