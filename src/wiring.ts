@@ -78,7 +78,7 @@ export function createFlows(input: FlowsInput): Flows {
     settings,
   };
   const { connections, credentials, replicas } = stores;
-  const keeper = createReplyKeeper({ ...settle, escrow, connections, replicas, events: stores.events, revoker, self });
+  const keeper = createReplyKeeper({ ...settle, ...stores, escrow, revoker, self });
   const { authorizationServer } = input;
   const attempt = { ...settle, credentials, connections, events, authorizationServer, keeper, self };
   const listening = new Set<string>();

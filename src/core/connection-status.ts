@@ -6,6 +6,7 @@ import { idpHostOf } from './credential.ts';
 import type { FieldIssue } from './errors.ts';
 import { type ForecastReason, forecast, type Lifespan } from './forecast.ts';
 import { connectionProfile, type ProviderProfile, refreshMaxLifetime } from './provider-profile.ts';
+import { REFUSES_CLIENT } from './refresh-outcome.ts';
 import { type Instant, isExpired } from './token-set.ts';
 
 export const HEALTHS = [
@@ -115,6 +116,20 @@ function failureSentence(credential: Credential, host: string): string {
   return `Refreshing at ${host} has not succeeded since ${since ?? 'the last attempt'} (${what}).`;
 }
 
+/** Who can mend it depends on where the client comes from. */
+function refusedClientSentence({ failure, binding }: Credential, host: string): string {
+  const code = failure?.idp_error_code ?? 'invalid_client';
+  const source = REFUSES_CLIENT.has(code) ? binding?.client_source : 'config';
+  switch (source) {
+    case 'dynamic_registration':
+      return `${host} refuses the client that this server registered there (${code}). The token is kept and tried again; to go on now, reconnect it in a browser: that registers another client.`;
+    case 'client_id_metadata_document':
+      return `${host} refuses this server as a client (${code}). The token is kept and tried again: check that ${host} can fetch ${binding?.client_id}.`;
+    default:
+      return `${host} refuses this client (${code}). The token is kept: correct the client id, secret or scope; no new consent is needed.`;
+  }
+}
+
 function renewalOf({ state, token, next_refresh_reason }: Credential): OAuthStatus['renewal'] {
   if (state !== 'connected' || !token) return 'not_connected';
   if (!token.has_refresh_token) return 'impossible';
@@ -139,10 +154,7 @@ function summaryOf(credential: Credential, health: Health, issues: readonly Fiel
     }
     return `${revocation ? REVOKED_SENTENCE[revocation.reason](host) : 'The token is gone.'} Reconnect it in a browser.`;
   }
-  if (health === 'client_misconfigured') {
-    const code = credential.failure?.idp_error_code ?? 'invalid_client';
-    return `${host} refuses this client (${code}). The token is kept: correct the client id, secret or scope; no new consent is needed.`;
-  }
+  if (health === 'client_misconfigured') return refusedClientSentence(credential, host);
   if (health === 'refresh_failing') {
     return `${failureSentence(credential, host)} The token is kept and retried automatically; nothing to do yet.`;
   }

@@ -183,6 +183,11 @@ export type SettleResult =
   /** The fence did not match; `current` is the row as it is now, undefined when the connection is gone. */
   | { applied: false; current: Credential | undefined };
 
+/** By what name a registration at this server is remembered: its issuer, else the origin of its token endpoint. */
+export function issuerOf({ issuer, token_endpoint }: Pick<ClientBinding, 'issuer' | 'token_endpoint'>): string {
+  return issuer ?? new URL(token_endpoint).origin;
+}
+
 export function idpHostOf(binding: ClientBinding | null): string | null {
   return binding ? new URL(binding.token_endpoint).host : null;
 }

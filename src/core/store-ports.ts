@@ -55,6 +55,8 @@ export type DeleteResult =
 
 export interface ConnectionStore {
   list(): Promise<Connection[]>;
+  /** The same, each with its credential, in one statement however many there are. */
+  listWithCredentials(): Promise<{ connection: Connection; credential: Credential }[]>;
   read(key: ConnectionKey): Promise<Connection | undefined>;
   save(input: SaveConnection): Promise<SaveResult>;
   /**
@@ -108,7 +110,6 @@ export type DueQuery = {
 
 export interface CredentialStore {
   read(key: ConnectionKey): Promise<Credential | undefined>;
-  list(): Promise<Credential[]>;
   /** The access token alone, for a tool call; undefined when there is none. */
   readAccessToken(key: ConnectionKey): Promise<{ credential: Credential; access_token: Secret | null } | undefined>;
   readForAttempt(key: ConnectionKey): Promise<AttemptView | undefined>;

@@ -6,7 +6,7 @@ import type { ConnectionStore, DeleteResult, SaveConnection, SaveResult } from '
 import { insertEvents } from './auth-events.ts';
 import { draw, toTimestamp } from './column-values.ts';
 import { configColumns, lockKeyOf, toConnection } from './connection-rows.ts';
-import { openSecrets, selectCredentials, toCredential } from './credential-rows.ts';
+import { COMPUTED, openSecrets, selectCredentials, toCredential } from './credential-rows.ts';
 import { moveToRevocations } from './revocations.ts';
 import type { Database } from './schema.ts';
 import { settleWithin } from './settlement.ts';
@@ -136,6 +136,23 @@ export function createConnectionStore(tools: ConnectionStoreInput): ConnectionSt
     async list() {
       const rows = await selectConnections(db).orderBy('connections.kind').orderBy('connections.name').execute();
       return rows.map((row) => toConnection(box, schemas, row));
+    },
+
+    async listWithCredentials() {
+      const rows = await db
+        .selectFrom('connections')
+        .innerJoin('connection_credentials', (join) =>
+          join
+            .onRef('connection_credentials.kind', '=', 'connections.kind')
+            .onRef('connection_credentials.name', '=', 'connections.name'),
+        )
+        .selectAll('connection_credentials')
+        .selectAll('connections')
+        .select(COMPUTED)
+        .orderBy('connections.kind')
+        .orderBy('connections.name')
+        .execute();
+      return rows.map((row) => ({ connection: toConnection(box, schemas, row), credential: toCredential(row) }));
     },
 
     async read(key) {

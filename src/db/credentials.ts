@@ -42,11 +42,6 @@ export function createCredentialStore(input: CredentialStoreInput): CredentialSt
       return row && toCredential(row);
     },
 
-    async list() {
-      const rows = await selectCredentials(db).orderBy('kind').orderBy('name').execute();
-      return rows.map(toCredential);
-    },
-
     async readAccessToken(key) {
       const row = await ofKey(db, key).executeTakeFirst();
       return row && { credential: toCredential(row), access_token: openColumn(box, row, 'access_token') ?? null };

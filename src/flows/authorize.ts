@@ -9,7 +9,9 @@ import { connectionProfile } from '../core/provider-profile.ts';
 import { Secret } from '../core/redact.ts';
 import type { TokenReply } from '../core/token-response.ts';
 import type { AuthorizeFlow, CallbackResult } from './api.ts';
+import { authorizationError, EXPIRED, exchangeFailure, PROBLEMS, refusal } from './connect-failure.ts';
 import { buildConsent, type ConsentRequestDeps } from './consent-request.ts';
+import { forgetRefused } from './dead-registration.ts';
 import type { ReplyKeeper } from './escrow.ts';
 import { type ListeningDeps, withinDeadline } from './listening.ts';
 import type { SettleDeps, Settled } from './settle.ts';
@@ -27,8 +29,6 @@ export type AuthorizeDeps = SettleDeps &
 const STATE_LIFETIME_MS = 600_000;
 const STATE_BYTES = 32;
 
-type Failure = Extract<CallbackResult, { ok: false }>;
-
 const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url');
 
 /** Only a path on our own site may be returned to: no scheme, no host, no backslash tricks. */
@@ -37,69 +37,6 @@ export function safeReturnUrl(url: string | undefined, key: ConnectionKey): stri
   if (!url || !/^\/(?![/\\])[^\\\s\p{Cc}]*$/u.test(url)) return fallback;
   const base = 'http://site.invalid';
   return URL.canParse(url, base) && new URL(url, base).origin === base ? url : fallback;
-}
-
-const EXPIRED: Failure = {
-  ok: false,
-  key: null,
-  code: 'state_unknown',
-  title: 'This sign-in attempt is no longer valid',
-  message:
-    'It was finished already, is older than ten minutes, or was begun in another browser. Nothing was changed. Open the connection and click Connect again, in this browser.',
-  return_url: null,
-};
-
-const PROBLEMS = {
-  missing_code: 'The identity provider sent the browser back without a code.',
-  repeated_parameter: 'The identity provider sent the browser back with a parameter given twice.',
-  wrong_issuer:
-    'The answer names another issuer than the one that was asked (RFC 9207), so it was refused: it may be an attack, or oauth2_issuer is not what the provider calls itself.',
-  missing_issuer:
-    'The provider promises to name itself in its answer (RFC 9207) and did not, so the answer was refused.',
-} as const;
-
-function exchangeFailure(
-  settled: Settled | undefined,
-  host: string,
-): { code: string; message: string; detail: AuthEventDetail } {
-  if (!settled) {
-    return {
-      code: 'stored_later',
-      message:
-        'The provider gave a token, but the database cannot be reached. The token is safe on this server and is stored as soon as the database is back.',
-      detail: { step: 'store' },
-    };
-  }
-  const { outcome } = settled;
-  if (outcome.type === 'success') {
-    return {
-      code: 'superseded',
-      message:
-        'While you signed in, this connection was changed, disconnected or connected anew, so this answer was not used.',
-      detail: { step: 'superseded' },
-    };
-  }
-  const known = outcome.idp_error_code;
-  if (outcome.type === 'transient' && known === null) {
-    return {
-      code: outcome.error_class,
-      message: `${host} gave no readable answer to the exchange of the code (${outcome.error_class}). Click Connect again.`,
-      detail: { step: 'token_exchange', error_class: outcome.error_class },
-    };
-  }
-  const hint =
-    known === 'invalid_client' || known === 'unauthorized_client'
-      ? 'Check oauth2_client_id, oauth2_client_secret and oauth2_token_endpoint_auth_method.'
-      : 'Click Connect again; if it repeats, check the client and scope at the provider.';
-  return {
-    code: known ?? 'unknown',
-    message: `${host} refused to exchange the code for a token (${known}). ${hint}`,
-    detail: { step: 'token_exchange', idp_error_code: known ?? undefined },
-  };
-}
-
-function refusal({ key, return_url }: PendingConsent, code: string, message: string): Failure {
-  return { ok: false, key, code, title: `${connectionLabel(key)} was not connected`, message, return_url };
 }
 
 /** A person connects: from the click, by way of the provider's own page, to the stored token. */
@@ -206,7 +143,7 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
       log.info('connected', { connection: connectionLabel(consent.key), actor: consent.actor });
       return { ok: true, key: consent.key, return_url: consent.return_url };
     }
-    const { code: failure, message, detail } = exchangeFailure(settled, host);
+    const { code: failure, message, detail } = exchangeFailure(settled, host, consent.binding.client_source);
     // Not a failure for the history: the token is on this server's disk, and `connect_completed` will follow.
     if (!settled) return refusal(consent, failure, message);
     return fail(consent, failure, message, detail);
@@ -276,10 +213,8 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
         });
       }
       if (response.type === 'error') {
-        const denied = response.error === 'access_denied';
-        const message = denied
-          ? 'The consent was declined at the identity provider. Nothing was changed.'
-          : `The identity provider refused the authorization request (${response.error}). Check the client, its redirect URI and the scope at the provider, then click Connect again.`;
+        await forgetRefused(deps, consent.key, consent.binding, response.error);
+        const message = authorizationError(response.error, consent.binding);
         return fail(consent, response.error, message, {
           step: 'authorization_response',
           idp_error_code: response.error,

@@ -33,7 +33,7 @@ import { notify } from './settle.ts';
 export type ConnectionsDeps = {
   schemas: ConfigSchemas;
   connections: ConnectionStore;
-  credentials: Pick<CredentialStore, 'list' | 'read' | 'readForAttempt'>;
+  credentials: Pick<CredentialStore, 'read' | 'readForAttempt' | 'postpone'>;
   events: AuthEventStore;
   revoker: Pick<Revoker, 'attempt'>;
   notifier: Notifier;
@@ -120,6 +120,21 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     return resolved.config as ConnectionConfig;
   }
 
+  /** Whoever corrects what failed sees at once whether it works, and waits out no backoff. */
+  async function retryCorrected({ key, issues }: Connection, credential: Credential): Promise<void> {
+    const { failure, next_refresh_at, incarnation, generation } = credential;
+    if (next_refresh_at === null || (failure === null && issues.length === 0)) return;
+    try {
+      await credentials.postpone(key, incarnation, generation, clock.now());
+      await notify(deps, key);
+    } catch (error) {
+      deps.log.warn('a corrected connection could not be made due; it is tried again at its time', {
+        connection: connectionLabel(key),
+        error,
+      });
+    }
+  }
+
   async function write(
     key: ConnectionKey,
     input: { config: Record<string, unknown>; description?: string },
@@ -154,6 +169,8 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     if (drop && order) {
       await notify(deps, key);
       await revokeNow(deps, key, order);
+    } else if (stored && credential && !isDeepEqual(stored.config, config)) {
+      await retryCorrected(stored, credential);
     }
     return result.connection;
   }
@@ -165,9 +182,8 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
 
   return {
     async list() {
-      const [rows, tokens] = await Promise.all([connections.list(), credentials.list()]);
-      const byLabel = new Map(tokens.map((credential) => [connectionLabel(credential.key), credential]));
-      return rows.map((connection) => view(connection, byLabel.get(connectionLabel(connection.key))));
+      const rows = await connections.listWithCredentials();
+      return rows.map(({ connection, credential }) => view(connection, credential));
     },
 
     async get(key) {

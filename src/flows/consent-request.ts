@@ -7,13 +7,14 @@ import {
 } from '../core/authorization-request.ts';
 import { type ConnectionConfig, type ConnectionKey, connectionLabel } from '../core/connection.ts';
 import { isTokenIssue } from '../core/connection-status.ts';
-import type { ClientBinding } from '../core/credential.ts';
+import { type ClientBinding, issuerOf } from '../core/credential.ts';
 import { AppError } from '../core/errors.ts';
 import type {
   AuthorizationServer,
   Clock,
   Connection,
   ConnectionStore,
+  Log,
   PendingConsent,
   Random,
   RegisteredClient,
@@ -22,6 +23,7 @@ import type {
 } from '../core/ports.ts';
 import { connectionProfile, type ProviderProfile } from '../core/provider-profile.ts';
 import { Secret } from '../core/redact.ts';
+import { forgetRefused, isStillRegistered } from './dead-registration.ts';
 
 export type ConsentRequestDeps = {
   connections: Pick<ConnectionStore, 'read'>;
@@ -29,6 +31,7 @@ export type ConsentRequestDeps = {
   authorizationServer: AuthorizationServer;
   random: Random;
   clock: Clock;
+  log: Log;
   redirectUri: string;
   /** Set only where public_url is public https: there the server can fetch our metadata document. */
   clientIdMetadataUrl: string | null;
@@ -44,6 +47,22 @@ type Client = Pick<ClientBinding, 'client_id' | 'token_endpoint_auth_method' | '
 function fromRegistration(client: RegisteredClient): Client {
   const { client_id, client_secret, token_endpoint_auth_method } = client;
   return { client_id, client_secret, token_endpoint_auth_method, client_source: 'dynamic_registration' };
+}
+
+function bindingOf(
+  config: ConnectionConfig,
+  metadata: ServerMetadata,
+  resource: string | null,
+  scope: string | null,
+): Omit<ClientBinding, keyof Client> {
+  return {
+    issuer: metadata.issuer,
+    authorization_endpoint: metadata.authorization_endpoint,
+    token_endpoint: metadata.token_endpoint,
+    revocation_endpoint: config.oauth2_revocation_url ?? metadata.revocation_endpoint,
+    resource,
+    scope,
+  };
 }
 
 function configuredClient(
@@ -62,6 +81,25 @@ function configuredClient(
       defaultAuthMethod(secret !== undefined, metadata.token_endpoint_auth_methods_supported),
     client_source: 'config',
   };
+}
+
+/** The client that we registered there before; undefined when there is none, or the server no longer knows it. */
+async function rememberedClient(
+  deps: ConsentRequestDeps,
+  { key, config }: Connection,
+  metadata: ServerMetadata,
+): Promise<Client | undefined> {
+  const known = await deps.registrations.read(key, issuerOf(metadata), deps.redirectUri);
+  if (!known) return undefined;
+  if (known.client_secret_expires_at !== null && known.client_secret_expires_at <= deps.clock.now()) return undefined;
+  const { client_secret, ...bound } = fromRegistration(known);
+  const binding = { ...bindingOf(config, metadata, null, null), ...bound };
+  // Where no other can be had, the one that is remembered is the only chance.
+  if (metadata.registration_endpoint === null || (await isStillRegistered(deps, { binding, client_secret }, config))) {
+    return { ...bound, client_secret };
+  }
+  await forgetRefused(deps, key, binding, 'invalid_client');
+  return undefined;
 }
 
 /** A client from the configuration, else our metadata document, else one that we registered or register now. */
@@ -84,12 +122,8 @@ async function chooseClient(
   }
   const { key, config } = connection;
   const { redirectUri: redirect_uri, registrations } = deps;
-  const issuer = metadata.issuer ?? new URL(metadata.token_endpoint).origin;
-  const known = await registrations.read(key, issuer, redirect_uri);
-  const now = deps.clock.now();
-  if (known && (known.client_secret_expires_at === null || known.client_secret_expires_at > now)) {
-    return fromRegistration(known);
-  }
+  const remembered = await rememberedClient(deps, connection, metadata);
+  if (remembered) return remembered;
   if (metadata.registration_endpoint === null) {
     throw new AppError(
       'registration_failed',
@@ -145,15 +179,7 @@ export async function buildConsent(
   const client = await chooseClient(deps, connection, metadata, scope, profile);
   const verifier = Buffer.from(deps.random.bytes(VERIFIER_BYTES)).toString('base64url');
   const { client_secret, ...bound } = client;
-  const binding: ClientBinding = {
-    issuer: metadata.issuer,
-    authorization_endpoint: metadata.authorization_endpoint,
-    token_endpoint: metadata.token_endpoint,
-    revocation_endpoint: config.oauth2_revocation_url ?? metadata.revocation_endpoint,
-    resource,
-    scope,
-    ...bound,
-  };
+  const binding: ClientBinding = { ...bindingOf(config, metadata, resource, scope), ...bound };
   const authorization_url = authorizationUrl({
     authorization_endpoint: metadata.authorization_endpoint,
     client_id: client.client_id,

@@ -1,7 +1,15 @@
 import type { ConnectionConfig, ConnectionKey } from '../core/connection.ts';
 import { connectionLabel } from '../core/connection.ts';
 import { idpHostOf } from '../core/credential.ts';
-import type { AuthEventStore, ConnectionStore, Escrow, EscrowEntry, ReplicaStore } from '../core/ports.ts';
+import type {
+  AuthEventStore,
+  ConnectionStore,
+  Escrow,
+  EscrowEntry,
+  RegistrationStore,
+  ReplicaStore,
+} from '../core/ports.ts';
+import { forgetRefused } from './dead-registration.ts';
 import type { Revoker } from './revocation.ts';
 import { type SettleDeps, type Settled, settleReply } from './settle.ts';
 
@@ -9,6 +17,7 @@ export type EscrowDeps = SettleDeps & {
   escrow: Escrow;
   connections: Pick<ConnectionStore, 'read'>;
   replicas: ReplicaStore;
+  registrations: Pick<RegistrationStore, 'forget'>;
   events: Pick<AuthEventStore, 'append'>;
   revoker: Revoker;
   self: { replica_id: string; boot_id: bigint };
@@ -73,6 +82,10 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
     }
     // An attempt whose deadline passed may have its late answer on disk by now: only an answer clears an answer.
     if (entry.reply.type === 'answer') await escrow.clear(entry.attempt_id);
+    const { outcome } = settled;
+    if (outcome.type === 'misconfigured') {
+      await forgetRefused(deps, entry.key, entry.binding, outcome.idp_error_code);
+    }
   }
 
   async function keep(entry: EscrowEntry): Promise<Settled | undefined> {

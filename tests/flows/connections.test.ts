@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { Secret } from '../../src/core/redact.ts';
 import * as fixture from '../suites/store-fixture.ts';
-import { describeFlow, KEY, NOON } from './world.ts';
+import { answer } from '../support/ports.ts';
+import { describeFlow, KEY, MINUTE, NOON } from './world.ts';
 
 const ADA = 'ada@example.com';
 const OAUTH = { endpoint: 'https://mcp.example/mcp', auth_mode: 'oauth' };
@@ -110,6 +111,38 @@ describeFlow('connections in the hands of an operator', (world) => {
     expect(await world().eventTypes()).toEqual(told);
     await put(KEY, { config: { ...OAUTH, endpoint: 'https://elsewhere.example/' } }, ADA);
     expect(await world().eventTypes()).toEqual(told);
+  });
+
+  it('are tried at once when what failed is corrected, and wait out no backoff', async () => {
+    const process = await room();
+    await world().connected('f0', KEY, {}, { oauth2_client_id: 'client', oauth2_client_secret: 'wrong' });
+    const { server, clock } = world();
+    server.onRefresh(async () => answer({ error: 'invalid_client' }, { status: 401 }));
+    const { keepalive, refresh } = await world().boot();
+    await refresh();
+    const failed = await world().credential();
+    expect(failed.failure).toMatchObject({ type: 'misconfigured', idp_error_code: 'invalid_client' });
+    expect(failed.next_refresh_at).toBeGreaterThan(clock.now() + MINUTE);
+    await process.put(KEY, { config: { ...OAUTH, oauth2_client_id: 'client', oauth2_client_secret: 'right' } }, ADA);
+    expect((await world().credential()).next_refresh_at).toBe(clock.now());
+    expect(world().notifier.published.at(-1)).toBe('credentials mcp/acme');
+    await keepalive.runOnce();
+    await world().sent(2);
+    expect(server.presented.at(-1)?.client.client_secret?.reveal()).toBe('right');
+    await keepalive.stop();
+    expect(await world().credential()).toMatchObject({ state: 'connected', failure: null });
+  });
+
+  it('keep the time of their next refresh when nothing failed, or nothing but the description changes', async () => {
+    const { put } = await room();
+    const { next_refresh_at } = await world().connected();
+    await put(KEY, { config: { ...OAUTH, call_timeout: '10s' } }, ADA);
+    expect((await world().credential()).next_refresh_at).toBe(next_refresh_at);
+    world().server.onRefresh(async () => answer({ error: 'invalid_client' }, { status: 401 }));
+    await (await world().boot()).refresh();
+    const failed = await world().credential();
+    await put(KEY, { config: { ...OAUTH, call_timeout: '10s' }, description: 'another' }, ADA);
+    expect((await world().credential()).next_refresh_at).toBe(failed.next_refresh_at);
   });
 
   it('are not overwritten by somebody who read an older state', async () => {

@@ -1,5 +1,6 @@
 import { expect, it, vi } from 'vitest';
 import type { ConnectionKey } from '../../src/core/connection.ts';
+import { readCredentials } from '../suites/store-fixture.ts';
 import { answer, INVALID_GRANT } from '../support/ports.ts';
 import { binding, describeFlow, MINUTE, NOON, type Process } from './world.ts';
 
@@ -49,9 +50,9 @@ describeFlow('an authorization server that refuses everybody for a while', (worl
       return honest(client, request);
     };
   }
-  const states = async () => (await world().stores.credentials.list()).map(({ state }) => state);
+  const states = async () => (await readCredentials(world().stores)).map(({ state }) => state);
   const held = async () =>
-    (await world().stores.credentials.list()).filter(({ failure }) => failure?.held_since !== undefined).length;
+    (await readCredentials(world().stores)).filter(({ failure }) => failure?.held_since !== undefined).length;
   const logged = (message: string) => world().log.lines.filter((line) => line.message === message);
   const presented = () => world().server.presented.length;
 
@@ -63,7 +64,7 @@ describeFlow('an authorization server that refuses everybody for a while', (worl
     expect(await states()).toEqual(Array.from(NAMES, () => 'connected'));
     expect(await held()).toBeGreaterThanOrEqual(3);
     expect(logged(OPENED)).toMatchObject([{ level: 'warn', fields: { idp_host: 'idp.example' } }]);
-    const list = await world().stores.credentials.list();
+    const list = await readCredentials(world().stores);
     expect(list.every(({ incident }) => incident !== null)).toBe(true);
 
     await run(10 * MINUTE, process);
@@ -174,7 +175,7 @@ describeFlow('an authorization server that refuses everybody for a while', (worl
     refuse(null);
     await world().pass(MINUTE);
     await turn(process);
-    const waiting = (await world().stores.credentials.list()).filter(({ failure }) => failure !== null);
+    const waiting = (await readCredentials(world().stores)).filter(({ failure }) => failure !== null);
     const now = world().clock.now();
     for (const { next_refresh_at } of waiting) {
       expect(next_refresh_at).toBeGreaterThanOrEqual(now);

@@ -1,6 +1,7 @@
 import { expect, it, vi } from 'vitest';
 import { createRetention } from '../../src/flows/retention.ts';
 import * as fixture from '../suites/store-fixture.ts';
+import { answer } from '../support/ports.ts';
 import { describeFlow, HOUR, KEY } from './world.ts';
 
 const DAY = 24 * HOUR;
@@ -34,6 +35,27 @@ describeFlow('the retention of events', (world) => {
     expect(world().messages('info')).toEqual(['old events were deleted']);
     expect(await retention().runOnce()).toEqual({ events: 0 });
     expect(world().messages('info')).toHaveLength(1);
+  });
+
+  it('changes no status, even when it deletes every event', async () => {
+    const { stores, clock } = world();
+    const dead = { kind: 'mcp', name: 'dead' };
+    await world().connected();
+    await world().connected('f1', dead);
+    world().server.kill('f1');
+    const process = await world().boot();
+    await process.refresh({ key: dead });
+    world().server.onRefresh(async () => answer({ error: 'invalid_client' }, { status: 401 }));
+    await process.refresh();
+    const before = await process.connections.list();
+    expect(before.map(({ oauth }) => [oauth?.state, oauth?.health])).toEqual([
+      ['connected', 'client_misconfigured'],
+      ['revoked', 'ok'],
+    ]);
+    expect(await stores.events.list({ limit: 100 })).not.toEqual([]);
+    await stores.events.prune(clock.now() + DAY, 1_000);
+    expect(await stores.events.list({ limit: 100 })).toEqual([]);
+    expect(await process.connections.list()).toEqual(before);
   });
 
   it('goes on in batches of a thousand until a batch is not full', async () => {

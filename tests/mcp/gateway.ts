@@ -52,6 +52,7 @@ export class MemoryStores {
           this.reads += 1;
           return [...this.connections.values()];
         },
+        listWithCredentials: refuse,
         read: async (key) => this.connections.get(`${key.kind}/${key.name}`),
         save: refuse,
         delete: refuse,

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type KyselyPlugin, sql } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Credential } from '../../src/core/credential.ts';
 import type { SaveConnection } from '../../src/core/ports.ts';
@@ -24,9 +24,23 @@ import {
   readCredential,
   refreshedChange,
   settle,
+  storesIn,
   storesOf,
   testBox,
 } from './store-fixture.ts';
+
+/** The same database, and how many statements have been sent to it since. */
+function countStatements(opened: OpenDatabase): { opened: OpenDatabase; statements(): number } {
+  let count = 0;
+  const counting: KyselyPlugin = {
+    transformQuery({ node }) {
+      count += 1;
+      return node;
+    },
+    transformResult: async ({ result }) => result,
+  };
+  return { opened: { ...opened, db: opened.db.withPlugin(counting) }, statements: () => count };
+}
 
 export function connectionSuite(opened: () => OpenDatabase): void {
   let fixture: Fixture;
@@ -47,6 +61,31 @@ export function connectionSuite(opened: () => OpenDatabase): void {
   });
 
   const deletedEvents = ({ state }: Credential) => (state === 'connected' ? [event('token_deleted_admin')] : []);
+
+  describe('listWithCredentials', () => {
+    it('gives each connection with its credential, as reading them one by one does, sorted by name', async () => {
+      await create(stores, { kind: 'mcp', name: 'zeta' });
+      await createConnected(stores);
+      await create(stores, { kind: 'mcp', name: 'beta' });
+      const rows = await stores.connections.listWithCredentials();
+      expect(rows.map(({ connection }) => connection)).toEqual(await stores.connections.list());
+      const states = rows.map(({ connection: { key }, credential }) => [key.name, credential.key, credential.state]);
+      expect(states).toEqual([
+        ['acme', KEY, 'connected'],
+        ['beta', { kind: 'mcp', name: 'beta' }, 'never_connected'],
+        ['zeta', { kind: 'mcp', name: 'zeta' }, 'never_connected'],
+      ]);
+      expect(rows[0]?.credential).toEqual(await readCredential(stores));
+    });
+
+    it('asks the database once, however many there are', async () => {
+      const counted = countStatements(opened());
+      const { connections } = storesIn(counted.opened, fixture);
+      for (const name of ['one', 'two', 'three']) await create(stores, { kind: 'mcp', name });
+      expect(await connections.listWithCredentials()).toHaveLength(3);
+      expect(counted.statements()).toBe(1);
+    });
+  });
 
   describe('save', () => {
     it('creates the connection with a credential that was never connected', async () => {

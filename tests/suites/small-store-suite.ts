@@ -399,14 +399,4 @@ export function otherStoreSuite(opened: () => OpenDatabase): void {
     expect(await stores.access.readSession('one', NOON + MINUTE)).toBeUndefined();
     expect(await stores.access.pruneExpired(NOON + MINUTE)).toBe(2);
   });
-
-  it('lists the credentials of all connections', async () => {
-    await create(stores, OTHER);
-    await createConnected(stores);
-    const listed = await stores.credentials.list();
-    expect(listed.map((one) => [one.key.name, one.state])).toEqual([
-      ['acme', 'connected'],
-      ['other', 'never_connected'],
-    ]);
-  });
 }

@@ -122,6 +122,11 @@ export async function readCredential(stores: Stores, key = KEY): Promise<Credent
   return credential;
 }
 
+/** Sorted by name. */
+export async function readCredentials(stores: Stores): Promise<Credential[]> {
+  return (await stores.connections.listWithCredentials()).map(({ credential }) => credential);
+}
+
 export function connectedChange(
   consent_seq: bigint,
   name = 'f0t0',

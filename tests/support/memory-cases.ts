@@ -13,6 +13,7 @@ export const NOT_IN_MEMORY: ReadonlyMap<string, string> = new Map([
   ['passes with the key that rows were written with, and says so clearly when it is another (lesson 17)', KEYS],
   ['counts a revocation that is still owed, whose connection is gone', KEYS],
   ['accepts a new key beside the old one, and forgets a key that nothing needs', KEYS],
+  ['asks the database once, however many there are', 'there is none to ask'],
   ['holds exactly the closed list of types, and the database refuses any other', 'it compares a constraint of SQL'],
   ['tells of a refused statement by its code alone (lesson 50)', 'the codes are those of SQL'],
 ]);

@@ -4,7 +4,7 @@ import type { AttemptView, CredentialStore, DueQuery } from '../../src/core/port
 import type { BoxedColumn } from '../../src/db/credential-rows.ts';
 import { opened, secretsOf, shown } from './memory-credential-rows.ts';
 import { settleWithin } from './memory-settlement.ts';
-import { byLabel, type CredentialRow, contextOf, instant, type MemoryTools } from './memory-tables.ts';
+import { type CredentialRow, contextOf, instant, type MemoryTools } from './memory-tables.ts';
 
 /** Written with a key that we hold. */
 function readable({ box }: MemoryTools, { credential: { key }, access_token, refresh_token }: CredentialRow): boolean {
@@ -69,11 +69,6 @@ export function createMemoryCredentials(tools: MemoryTools): CredentialStore {
       const row = rowOf(key);
       return row && shown(tools, row);
     },
-
-    list: async () =>
-      rows()
-        .map((row) => shown(tools, row))
-        .sort(byLabel),
 
     async readAccessToken(key) {
       const row = rowOf(key);

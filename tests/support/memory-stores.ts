@@ -103,6 +103,15 @@ function createConnections(tools: MemoryTools): ConnectionStore {
       return connections.sort(byLabel);
     },
 
+    async listWithCredentials() {
+      const rows = [...memory.tables.connections.keys()].flatMap((label) => {
+        const connection = readConnection(tools, label);
+        const row = memory.tables.credentials.get(label);
+        return connection && row ? [{ connection, credential: shown(tools, row) }] : [];
+      });
+      return rows.sort((a, b) => byLabel(a.connection, b.connection));
+    },
+
     read: async (key) => readConnection(tools, connectionLabel(key)),
 
     async save(input): Promise<SaveResult> {

@@ -1,0 +1,56 @@
+import { originOfTrust } from '../core/authorization-request.ts';
+import { type ConnectionConfig, type ConnectionKey, connectionLabel } from '../core/connection.ts';
+import { type ClientBinding, issuerOf } from '../core/credential.ts';
+import type { AuthorizationServer, Clock, Log, Random, RegistrationStore, TokenRequestClient } from '../core/ports.ts';
+import { connectionProfile } from '../core/provider-profile.ts';
+import { Secret } from '../core/redact.ts';
+import { REFUSES_CLIENT } from '../core/refresh-outcome.ts';
+import { readTokenReply } from '../core/token-response.ts';
+
+/** A person waits for it, between the click and the provider's page. */
+const CHECK_MS = 5_000;
+const BOGUS_BYTES = 32;
+
+/**
+ * A server that refuses a client which we registered there ourselves has forgotten it, or let it expire: the next consent
+ * registers another. The binding of the present token stays as it is, should the server change its mind.
+ * @see https://www.rfc-editor.org/rfc/rfc6749#section-5.2
+ */
+export async function forgetRefused(
+  deps: { registrations: Pick<RegistrationStore, 'forget'>; log: Log },
+  key: ConnectionKey,
+  binding: ClientBinding,
+  idp_error_code: string | null,
+): Promise<void> {
+  if (binding.client_source !== 'dynamic_registration' || !REFUSES_CLIENT.has(idp_error_code ?? '')) return;
+  const fields = { connection: connectionLabel(key), issuer: issuerOf(binding), idp_error_code };
+  try {
+    await deps.registrations.forget(key, issuerOf(binding), binding.client_id);
+    deps.log.warn('the client that was registered here is refused; the next consent registers another', fields);
+  } catch (error) {
+    deps.log.warn('a refused registration could not be forgotten yet; the next consent checks it again', {
+      ...fields,
+      error,
+    });
+  }
+}
+
+/**
+ * Whether the server still knows a client, before a person is sent there: at the authorization endpoint a client that is
+ * gone ends on a page of the provider, of which this server never hears. Asked with a refresh token that never was one;
+ * only a plain `invalid_client` counts as no.
+ */
+export async function isStillRegistered(
+  deps: { authorizationServer: Pick<AuthorizationServer, 'refresh'>; clock: Clock; random: Random },
+  client: TokenRequestClient,
+  config: ConnectionConfig,
+): Promise<boolean> {
+  const reply = await deps.authorizationServer.refresh(client, {
+    refresh_token: new Secret(Buffer.from(deps.random.bytes(BOGUS_BYTES)).toString('base64url')),
+    listen_ms: CHECK_MS,
+    origin_of_trust: originOfTrust(config),
+    profile: connectionProfile(config, client.binding.token_endpoint),
+  });
+  const answer = readTokenReply(reply, deps.clock.now());
+  return answer.type !== 'error' || answer.error !== 'invalid_client';
+}
