@@ -12,6 +12,8 @@ export type Diagnosis = {
   /** null: no server answered on the data directory. */
   system: Examination['system'] | null;
   connections: Examination['connections'];
+  /** Authorization servers at which many connections fail. */
+  incidents: Examination['incidents'];
 };
 
 /** Whoever can read these can read every token, or act as the server. */
@@ -84,14 +86,15 @@ export function diagnose(config: Config, found: Examination | undefined): Diagno
   const connections = found?.connections ?? [];
   const needs_person =
     checks.some(({ result }) => result === 'bad') || connections.some(({ oauth }) => oauth.needs_person);
-  return { needs_person, checks, system: found?.system ?? null, connections };
+  return { needs_person, checks, system: found?.system ?? null, connections, incidents: found?.incidents ?? [] };
 }
 
 const MARKS = { good: 'ok    ', advice: 'advice', bad: 'BAD   ' } as const;
 
 /** For a terminal: what needs a person comes first within each connection. */
-export function diagnosisText({ checks, connections, needs_person }: Diagnosis): string {
+export function diagnosisText({ checks, connections, incidents, needs_person }: Diagnosis): string {
   const lines = checks.map(({ result, sentence }) => `${MARKS[result]}  ${sentence}`);
+  for (const { sentence } of incidents) lines.push(`${MARKS.advice}  ${sentence}`);
   for (const { kind, name, oauth } of connections) {
     lines.push('', `${oauth.needs_person ? MARKS.bad : MARKS.good}  ${kind}/${name}: ${oauth.state}, ${oauth.health}`);
     lines.push(`        ${oauth.summary}`);

@@ -97,7 +97,7 @@ export async function createFaces(input: FacesInput, teardown: Teardown): Promis
     ...(metadata ? { clientMetadata: metadata.document } : {}),
     ...ports,
   });
-  const examine = async () => ({ system: systemInfo(input), connections: await oauthHealth(flows.connections) });
+  const examine = async () => ({ system: systemInfo(input), ...(await oauthHealth(flows.connections)) });
   const attachSecret = Buffer.from(systemRandom.bytes(32)).toString('base64url');
   const handleMcp = face.handle.bind(face);
   const attach = createAttachPoint({ secret: attachSecret, handleMcp, createSignInLink: signInLink, examine });

@@ -13,6 +13,7 @@ import { HEALTHS, type OAuthStatus, RENEWALS } from '../core/connection-status.t
 import { CREDENTIAL_STATES } from '../core/credential.ts';
 import { ERROR_TABLE, type ErrorCode, type FieldIssue } from '../core/errors.ts';
 import { FORECAST_REASONS } from '../core/forecast.ts';
+import type { OpenIncident } from '../core/open-incidents.ts';
 import { PROVIDER_IDS } from '../core/provider-profiles.ts';
 
 export type { AuthEventDetail, AuthEventType, Decider, ErrorClass, RevocationReason } from '../core/auth-event.ts';
@@ -82,6 +83,11 @@ export const oauthStatusSchema = z.object({
   refresh_expires_at: instantOrNull,
   last_error: z.string().nullable(),
   failing_since: instantOrNull,
+  held_since: instantOrNull.describe('Refused by the provider since then; kept until the refusal is confirmed.'),
+  issuer_incident: z
+    .object({ opened_at: instant, next_probe_at: instant })
+    .nullable()
+    .describe('Many connections fail at this authorization server: it is asked with one of them at a time.'),
   token_url: z.string().nullable(),
   idp_host: z.string().nullable(),
   scope: z.string().nullable(),
@@ -196,6 +202,19 @@ export type ToolkitTest = z.infer<typeof toolkitTestSchema>;
 
 export const oauthHealthSchema = z.object({
   connections: z.array(z.object({ kind: z.string(), name: z.string(), oauth: oauthStatusSchema })),
+  incidents: z
+    .array(
+      z.object({
+        idp_host: z.string(),
+        opened_at: instant,
+        next_probe_at: instant,
+        connections: z.number(),
+        failing: z.number(),
+        held: z.number(),
+        sentence: z.string(),
+      }) satisfies z.ZodType<OpenIncident>,
+    )
+    .describe('Open incidents: authorization servers at which many connections fail.'),
 });
 export type OAuthHealth = z.infer<typeof oauthHealthSchema>;
 
@@ -218,6 +237,7 @@ export type SystemInfo = z.infer<typeof systemInfoSchema>;
 export const examinationSchema = z.object({
   system: systemInfoSchema,
   connections: oauthHealthSchema.shape.connections,
+  incidents: oauthHealthSchema.shape.incidents,
 });
 export type Examination = z.infer<typeof examinationSchema>;
 

@@ -44,6 +44,10 @@ export type OAuthStatus = {
   refresh_expires_at: string | null;
   last_error: string | null;
   failing_since: string | null;
+  /** The provider has refused the token since then, and the refusal is not believed yet. */
+  held_since: string | null;
+  /** Many connections fail at its authorization server, which is therefore asked with one at a time. */
+  issuer_incident: { opened_at: string; next_probe_at: string } | null;
   token_url: string | null;
   idp_host: string | null;
   scope: string | null;
@@ -116,18 +120,10 @@ function failureSentence(credential: Credential, host: string): string {
   return `Refreshing at ${host} has not succeeded since ${since ?? 'the last attempt'} (${what}).`;
 }
 
-/** Who can mend it depends on where the client comes from. */
-function refusedClientSentence({ failure, binding }: Credential, host: string): string {
-  const code = failure?.idp_error_code ?? 'invalid_client';
-  const source = REFUSES_CLIENT.has(code) ? binding?.client_source : 'config';
-  switch (source) {
-    case 'dynamic_registration':
-      return `${host} refuses the client that this server registered there (${code}). The token is kept and tried again; to go on now, reconnect it in a browser: that registers another client.`;
-    case 'client_id_metadata_document':
-      return `${host} refuses this server as a client (${code}). The token is kept and tried again: check that ${host} can fetch ${binding?.client_id}.`;
-    default:
-      return `${host} refuses this client (${code}). The token is kept: correct the client id, secret or scope; no new consent is needed.`;
-  }
+  if (health === 'client_misconfigured') return refusedClientSentence(credential, host);
+  const waiting = waitingSentence(credential, host);
+  if (waiting && health === 'access_token_expired') return `The access token has expired. ${waiting}`;
+  if (waiting) return waiting;
 }
 
 function renewalOf({ state, token, next_refresh_reason }: Credential): OAuthStatus['renewal'] {
@@ -154,7 +150,17 @@ function summaryOf(credential: Credential, health: Health, issues: readonly Fiel
     }
     return `${revocation ? REVOKED_SENTENCE[revocation.reason](host) : 'The token is gone.'} Reconnect it in a browser.`;
   }
+<<<<<<< HEAD
   if (health === 'client_misconfigured') return refusedClientSentence(credential, host);
+=======
+  if (health === 'client_misconfigured') {
+    const code = credential.failure?.idp_error_code ?? 'invalid_client';
+    return `${host} refuses this client (${code}). The token is kept: correct the client id, secret or scope; no new consent is needed.`;
+  }
+  const waiting = waitingSentence(credential, host);
+  if (waiting && health === 'access_token_expired') return `The access token has expired. ${waiting}`;
+  if (waiting) return waiting;
+>>>>>>> e573c01 (Tell of incidents: status, forecast, oauth-health and the doctor)
   if (health === 'refresh_failing') {
     return `${failureSentence(credential, host)} The token is kept and retried automatically; nothing to do yet.`;
   }
@@ -170,6 +176,9 @@ function summaryOf(credential: Credential, health: Health, issues: readonly Fiel
   if (renewalOf(credential) === 'testing') {
     return 'Connected. A first refresh is made now, to prove that this grant can be renewed.';
   }
+  if (credential.incident) {
+    return `Connected. Many connections of ${host} fail at the moment, so it is asked with one at a time; nothing to do.`;
+  }
   return 'Connected. Tokens are refreshed in the background.';
 }
 
@@ -183,7 +192,7 @@ export function oauthStatus(
   issues: readonly FieldIssue[],
   now: Instant,
 ): OAuthStatus {
-  const { token, revocation, binding, failure } = credential;
+  const { token, revocation, binding, failure, incident } = credential;
   const profile = connectionProfile(config, binding?.token_endpoint ?? null);
   const refresh_max_lifetime = refreshMaxLifetime(config, profile, token?.refresh_expires_at ?? null);
   const lifespan = forecast({ credential, profile, refresh_max_lifetime });
@@ -203,6 +212,11 @@ export function oauthStatus(
     refresh_expires_at: isoOrNull(token?.refresh_expires_at),
     last_error: failure ? (failure.idp_error_code ?? failure.error_class) : null,
     failing_since: isoOrNull(failure?.since),
+    held_since: isoOrNull(failure?.held_since),
+    issuer_incident: incident && {
+      opened_at: new Date(incident.opened_at).toISOString(),
+      next_probe_at: new Date(incident.probe_at).toISOString(),
+    },
     token_url: binding?.token_endpoint ?? config?.oauth2_token_url ?? null,
     idp_host: idpHostOf(binding),
     scope: token?.scope ?? null,

@@ -107,6 +107,12 @@ export function forecast(input: ForecastInput): Lifespan {
     const sentence = `It works until ${when}; ${host} renews it only after the client has been corrected.`;
     return { lives_until: end, reason: 'client_misconfigured', sentence };
   }
+  if (failure?.held_since !== undefined) {
+    const end = token.expires_at;
+    const when = end === null ? '' : ` It works until its access token ends at ${iso(end)}.`;
+    const sentence = `${host} refuses the refresh token at the moment, and it is asked again: whether the grant lives will be known then.${when}`;
+    return { lives_until: end, reason: 'unknown', sentence };
+  }
   const [first, ...others] = wallClocks(token, profile, host);
   if (!first) return renewed(input, token, host);
   return others.reduce(

@@ -162,7 +162,7 @@ export function createAdminHandlers(deps: AdminDeps): AdminHandlers {
       return ok({ upstream, message, status: await statusOf(params) });
     },
 
-    getOAuthHealth: async () => ok({ connections: await oauthHealth(connections) }),
+    getOAuthHealth: async () => ok(await oauthHealth(connections)),
 
     finishConsent: ({ request }) => consent.callback(request),
 

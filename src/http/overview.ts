@@ -1,4 +1,5 @@
-import type { Examination, SystemInfo } from '../contract/schemas.ts';
+import type { OAuthHealth, SystemInfo } from '../contract/schemas.ts';
+import { openIncidents } from '../core/open-incidents.ts';
 import type { ConnectionsFlow } from '../flows/api.ts';
 import type { HttpDeps } from './deps.ts';
 
@@ -11,8 +12,9 @@ export function systemInfo({
   return { version, engine, public_url: publicUrl, mcp_endpoint: new URL('/mcp', publicUrl).href };
 }
 
-/** Every connection that uses OAuth, with its status. */
-export async function oauthHealth(connections: Pick<ConnectionsFlow, 'list'>): Promise<Examination['connections']> {
-  const all = await connections.list();
-  return all.flatMap(({ kind, name, oauth }) => (oauth ? [{ kind, name, oauth }] : []));
+/** Every connection that uses OAuth, with its status, and the incidents at their authorization servers. */
+export async function oauthHealth(flow: Pick<ConnectionsFlow, 'list'>): Promise<OAuthHealth> {
+  const all = await flow.list();
+  const connections = all.flatMap(({ kind, name, oauth }) => (oauth ? [{ kind, name, oauth }] : []));
+  return { connections, incidents: openIncidents(connections.map(({ oauth }) => oauth)) };
 }

@@ -23,6 +23,8 @@ export function connectedStatus(over: Partial<OAuthStatus> = {}): OAuthStatus {
     refresh_expires_at: at(60 * 24 * 30),
     last_error: null,
     failing_since: null,
+    held_since: null,
+    issuer_incident: null,
     token_url: `https://${HOST}/oauth/token`,
     idp_host: HOST,
     scope: 'openid offline_access read:issues write:issues',

@@ -53,6 +53,8 @@ describe('the state of a connection', () => {
       generation: '7',
       last_error: null,
       failing_since: null,
+      held_since: null,
+      issuer_incident: null,
       forecast: { lives_until: null, reason: 'refreshed_automatically' },
     });
   });
@@ -84,6 +86,7 @@ describe('the state of a connection', () => {
 });
 
 describe('the health of a connection', () => {
+  const incident = { opened_at: NOW - HOUR, probe_at: NOW };
   const cases: [string, Credential, string, string][] = [
     ['ok', credentialFacts(), 'ok', 'Connected. Tokens are refreshed in the background.'],
     [
@@ -98,6 +101,30 @@ describe('the health of a connection', () => {
       credentialFacts({ failure }),
       'refresh_failing',
       'since 2026-11-22T23:00:00.000Z (timeout). The token is kept',
+    ],
+    [
+      'refused and held',
+      credentialFacts({ failure: { ...failure, idp_error_code: 'invalid_grant', held_since: NOW - HOUR } }),
+      'refresh_failing',
+      'idp.example has refused the refresh token (invalid_grant) since 2026-11-22T23:00:00.000Z. It is kept until another',
+    ],
+    [
+      'refused in an incident',
+      credentialFacts({ failure: { ...failure, held_since: NOW }, incident }),
+      'refresh_failing',
+      'Since 2026-11-22T23:00:00.000Z idp.example refuses many connections at once, so the fault is taken to be its own',
+    ],
+    [
+      'failing in an incident, with no access token',
+      credentialFacts({ failure, incident }, { expires_at: NOW }),
+      'access_token_expired',
+      'The access token has expired. Since 2026-11-22T23:00:00.000Z idp.example fails many connections at once',
+    ],
+    [
+      'well in an incident',
+      credentialFacts({ incident }),
+      'ok',
+      'Connected. Many connections of idp.example fail at the moment',
     ],
     ['ambiguous', credentialFacts({ ambiguous: true }), 'refresh_failing', 'since the last attempt (ambiguous)'],
     [

@@ -29,6 +29,8 @@ export const STATUS: OAuthStatus = {
   refresh_expires_at: null,
   last_error: null,
   failing_since: null,
+  held_since: null,
+  issuer_incident: null,
   token_url: 'https://idp.example/token',
   idp_host: 'idp.example',
   scope: null,

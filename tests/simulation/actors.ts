@@ -156,6 +156,11 @@ export function createActors(world: World) {
         world.tell(`the PROVIDER IS DOWN for ${lasts} ms`);
         world.provider_down_until = scheduler.now + lasts;
       });
+      on('refusal', [1, 2], () => {
+        const lasts = dice.pick([30 * SECOND, 5 * MINUTE, 20 * MINUTE]);
+        world.tell(`the PROVIDER REFUSES EVERYBODY for ${lasts} ms`);
+        world.provider.refuseUntil(scheduler.now + lasts);
+      });
       const calls = Math.ceil((2 * turbulent) / access_lifetime);
       sometimes([0, calls, calls], (key) => {
         const at_once = dice.pick([1, 1, 3]);

@@ -8,6 +8,7 @@ const MIXES: Record<string, readonly Fault[] | undefined> = {
   'crashes, lost messages and failing disks': ['crash', 'lost', 'disk', 'gone'],
   'outages of the database, lost locks and clocks that jump': ['outage', 'flake', 'lock', 'stall', 'skew'],
   'persons who connect, disconnect and delete at any moment': ['connect', 'disconnect', 'delete', 'crash', 'outage'],
+  'a provider that refuses everybody for a while': ['refusal', 'outage', 'flake', 'lock', 'stop'],
   'whatever its seed draws': undefined,
 };
 

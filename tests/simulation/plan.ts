@@ -19,6 +19,7 @@ export const FAULTS = [
   'skew',
   'stall',
   'provider',
+  'refusal',
   'grant',
   'connect',
   'disconnect',
@@ -59,11 +60,14 @@ export type Plan = {
 const MINUTE = 60_000;
 const SUDDEN: readonly Fault[] = ['crash', 'gone', 'stop', 'outage', 'lock', 'disk', 'skew'];
 
+/** Played only where it is asked for: it takes more connections than the others. */
+const DRAWN = FAULTS.filter((fault) => fault !== 'refusal');
+
 function chooseFaults(dice: Dice, wanted: readonly Fault[] | undefined): ReadonlySet<Fault> {
   if (wanted) return new Set(wanted);
   // A few kinds at a time, often: two that would hide each other are seen without the other, too.
   const most = dice.pick([1, 2, 3, 4, 6]);
-  return new Set(Array.from({ length: most }, () => dice.pick(FAULTS)));
+  return new Set(Array.from({ length: most }, () => dice.pick(DRAWN)));
 }
 
 export function planOf({ seed, taste: wantedTaste, faults: wantedFaults }: Wanted): Plan {
@@ -84,7 +88,8 @@ export function planOf({ seed, taste: wantedTaste, faults: wantedFaults }: Wante
     lying: taste === 'lying',
     replicas,
     embedded: replicas === 1 && dice.chance(0.5),
-    connections: dice.chance(0.2) ? 2 : 1,
+    // Fewer than three cannot be compared with each other, so that a refusal is believed.
+    connections: faults.has('refusal') ? dice.pick([3, 4, 5]) : dice.chance(0.2) ? 2 : 1,
     told: dice.chance(0.5),
     canary: dice.chance(0.5),
     access_lifetime: dice.pick([4, 10, 20, 45]) * MINUTE,

@@ -45,6 +45,8 @@ export function createProvider(plan: Plan, dice: Dice) {
   const contents = new WeakMap<TokenReply, Issued>();
   /** Faults have stopped: from now on it is prompt, truthful and up. */
   let honest = false;
+  /** A bad deploy: until then it refuses every refresh token, and forgets none. */
+  let refuses_until = 0;
 
   function end(grant: Grant, how: End): void {
     grant.ended ??= how;
@@ -162,10 +164,16 @@ export function createProvider(plan: Plan, dice: Dice) {
     contentsOf: (reply: TokenReply) => contents.get(reply),
     becomeHonest: () => {
       honest = true;
+      refuses_until = 0;
     },
     refusal,
 
-    refresh: (token: string, now: number): Answered => answered(() => rotate(token, now)),
+    refuseUntil(end: number): void {
+      refuses_until = end;
+    },
+
+    refresh: (token: string, now: number): Answered =>
+      now < refuses_until ? { reply: json(INVALID_GRANT, 400), issued: null } : answered(() => rotate(token, now)),
 
     exchange: (state: string, now: number): Answered =>
       answered(() => {

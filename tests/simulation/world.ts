@@ -45,6 +45,9 @@ export const START: Instant = Date.UTC(2026, 10, 23, 12);
 export const KEYS: readonly ConnectionKey[] = [
   { kind: 'mcp', name: 'acme' },
   { kind: 'mcp', name: 'beta' },
+  { kind: 'mcp', name: 'gamma' },
+  { kind: 'mcp', name: 'delta' },
+  { kind: 'mcp', name: 'epsilon' },
 ];
 
 export const unavailable = () => new AppError('database_unavailable', 'The database cannot be reached.');
