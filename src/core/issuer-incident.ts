@@ -10,8 +10,8 @@ export type IssuerFacts = {
   connections: number;
   /** Other connections that failed there within the window, and after the last success of any. */
   failing: number;
-  /** The last refresh of any connection that succeeded there. */
-  last_success_at: Instant | null;
+  /** The first success there that is known since this connection's refusal is held. */
+  success_since_held: Instant | null;
 };
 
 type Settings = Pick<ProtocolSettings, 'incident_window' | 'incident_hold' | 'incident_probe' | 'verdict_confirmation'>;
@@ -42,28 +42,34 @@ export type Hold = { held_since: Instant; retry_at: Instant; why: 'incident' | '
  * first refusal is kept until another connection has been asked, and then presented once more:
  *
  * - during an incident no verdict is believed that has not been held for `incident_hold`;
- * - without one, a second refusal is believed once another connection has succeeded there since the first, or when
- *   nothing has shown within a minute that the server is at fault.
+ * - without one, a second refusal is believed once another connection has succeeded there since the first, or after the
+ *   same time when none could be asked.
  *
- * Fewer than three connections cannot make an incident: the first refusal is believed at once.
+ * Fewer than three connections cannot make an incident: the first refusal is believed at once. Only what was presented
+ * since then repeats a refusal: an answer that is replayed from the escrow is the first one still, and a late one, sent
+ * before the server recovered, says nothing about it now.
+ *
+ * @param presented when the token was sent that is refused
  */
 export function weighVerdict(
   facts: IssuerFacts,
   failure: RefreshFailure | null,
-  now: Instant,
+  { now, presented }: { now: Instant; presented: Instant },
   settings: Settings,
 ): Hold {
   const first = failure?.held_since;
   const held_since = first ?? now;
   const { incident_hold, incident_probe, verdict_confirmation } = settings;
-  if (first !== undefined && now - first >= incident_hold) return null;
+  const { success_since_held: success } = facts;
+  const repeated = first !== undefined && presented > first && (success === null || success <= presented);
+  if (repeated && presented - first >= incident_hold) return null;
   if (facts.incident !== null) return { held_since, retry_at: now + incident_probe, why: 'incident' };
-  if (facts.connections < INCIDENT_CONNECTIONS) return null;
-  if (first !== undefined) {
-    const others = facts.last_success_at !== null && facts.last_success_at >= first;
-    if (others || now - first >= incident_probe) return null;
+  if (first === undefined || repeated) {
+    if (facts.connections < INCIDENT_CONNECTIONS) return null;
   }
-  return { held_since, retry_at: now + verdict_confirmation, why: 'confirmation' };
+  if (repeated && success !== null) return null;
+  const pause = repeated ? incident_probe : verdict_confirmation;
+  return { held_since, retry_at: now + pause, why: 'confirmation' };
 }
 
 /** A hundred connections are spread over a minute when their server answers again. */

@@ -12,7 +12,7 @@ type FactRow = {
   probe_at: Date | null;
   connections: bigint;
   failing: bigint;
-  last_success_at: Date | null;
+  success_since_held: Date | null;
 };
 
 const others = ({ kind, name }: ConnectionKey): RawBuilder<boolean> => sql`(kind <> ${kind} or name <> ${name})`;
@@ -23,7 +23,8 @@ function factsOf(key: ConnectionKey, idp_host: string, since: Instant): RawBuild
   return sql<FactRow>`
     with host as materialized (
       select kind, name, state, refresh_token is not null as refreshable, failure_last_at, failure_error_class,
-        revocation_occurred_at, revocation_decided_by, last_refreshed_at
+        revocation_occurred_at, revocation_decided_by, last_refreshed_at,
+        (select held_since from connection_credentials where kind = ${key.kind} and name = ${key.name}) as held_since
       from connection_credentials where token_host = ${idp_host}
     ), success as (select max(last_refreshed_at) as at from host)
     select
@@ -36,7 +37,7 @@ function factsOf(key: ConnectionKey, idp_host: string, since: Instant): RawBuild
         or (state = 'revoked' and revocation_decided_by = 'idp'
           and revocation_occurred_at > greatest(${toTimestamp(since)}::timestamptz, success.at))
       )) as failing,
-      max(success.at) as last_success_at
+      min(last_refreshed_at) filter (where last_refreshed_at >= held_since) as success_since_held
     from host cross join success`;
 }
 
@@ -69,7 +70,7 @@ export function createIncidentStore(db: Kysely<Database>): IncidentStore {
         incident: opened_at && probe_at ? { opened_at: toInstant(opened_at), probe_at: toInstant(probe_at) } : null,
         connections: Number(row?.connections ?? 0),
         failing: Number(row?.failing ?? 0),
-        last_success_at: toInstant(row?.last_success_at ?? null),
+        success_since_held: toInstant(row?.success_since_held ?? null),
       };
     },
 

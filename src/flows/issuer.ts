@@ -67,7 +67,7 @@ export async function weigh(context: Context, outcome: RefreshOutcome, credentia
     : { facts: found, incident: found.incident && 'open' };
   const { facts, incident } = known;
   if (outcome.type !== 'revoked') return { hold: null, incident };
-  const hold = weighVerdict(facts, credential.failure, now, settings);
+  const hold = weighVerdict(facts, credential.failure, { now, presented: entry.sent_at }, settings);
   if (hold?.why === 'confirmation') {
     const asked = await incidents.askAnother(entry.key, idp_host, now);
     log.info('a refused refresh token is kept until another connection of the same server has been asked', {

@@ -13,7 +13,7 @@ import { NOW } from './facts.ts';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
-const QUIET: IssuerFacts = { incident: null, connections: 5, failing: 0, last_success_at: null };
+const QUIET: IssuerFacts = { incident: null, connections: 5, failing: 0, success_since_held: null };
 const OPEN = { opened_at: NOW - MINUTE, probe_at: NOW };
 
 const held = (held_since: number): RefreshFailure => ({
@@ -25,8 +25,8 @@ const held = (held_since: number): RefreshFailure => ({
   error_class: 'structured',
   held_since,
 });
-const weigh = (facts: Partial<IssuerFacts>, failure: RefreshFailure | null = null) =>
-  weighVerdict({ ...QUIET, ...facts }, failure, NOW, SETTINGS);
+const weigh = (facts: Partial<IssuerFacts>, failure: RefreshFailure | null = null, presented = NOW) =>
+  weighVerdict({ ...QUIET, ...facts }, failure, { now: NOW, presented }, SETTINGS);
 
 describe('an incident at an authorization server', () => {
   it('begins with the third connection that fails, and only once', () => {
@@ -60,26 +60,39 @@ describe('a refusal', () => {
 
   it('is held while another connection of the same server is asked', () => {
     expect(weigh({})).toEqual({ held_since: NOW, retry_at: NOW + 5 * SECOND, why: 'confirmation' });
-    // What succeeded before says nothing: the server may have changed its mind since.
-    expect(weigh({ last_success_at: NOW - 1 })).toMatchObject({ held_since: NOW });
   });
 
   it('is believed when it is repeated after another connection has succeeded', () => {
     const first = NOW - 6 * SECOND;
-    expect(weigh({ last_success_at: NOW - SECOND }, held(first))).toBeNull();
-    expect(weigh({ last_success_at: first - 1 }, held(first))).toMatchObject({ held_since: first });
+    expect(weigh({ success_since_held: NOW - SECOND }, held(first))).toBeNull();
+    expect(weigh({}, held(first))).toMatchObject({ held_since: first });
   });
 
-  it('is believed after a minute in which nothing has shown that the server is at fault', () => {
-    expect(weigh({}, held(NOW - MINUTE + 1))).toMatchObject({ why: 'confirmation' });
-    expect(weigh({}, held(NOW - MINUTE))).toBeNull();
+  it('is not repeated by its own replay, nor by what was sent before another succeeded', () => {
+    const first = NOW - 6 * SECOND;
+    const hold = { held_since: first, why: 'confirmation' };
+    expect(weigh({ success_since_held: NOW - SECOND }, held(first), first - 1)).toMatchObject(hold);
+    expect(weigh({ success_since_held: NOW - SECOND }, held(first), NOW - 2 * SECOND)).toMatchObject(hold);
+    expect(weigh({ connections: 1 }, held(first), first)).toMatchObject(hold);
+    const long = NOW - 40 * MINUTE;
+    expect(weigh({}, held(long), long - 1)).toMatchObject({ held_since: long });
+    expect(weigh({ incident: OPEN }, held(long), long - 1)).toMatchObject({ held_since: long });
+    // Sent during the outage, and on its way until after it.
+    expect(weigh({ success_since_held: NOW }, held(long), NOW - 1)).toMatchObject({ held_since: long });
+  });
+
+  it('is repeated each minute while no other could be asked, and believed after half an hour of that', () => {
+    const hold = { retry_at: NOW + MINUTE, why: 'confirmation' };
+    expect(weigh({}, held(NOW - 6 * SECOND))).toMatchObject(hold);
+    expect(weigh({ failing: 1 }, held(NOW - 30 * MINUTE + 1))).toMatchObject(hold);
+    expect(weigh({ failing: 1 }, held(NOW - 30 * MINUTE))).toBeNull();
   });
 
   it('is held during an incident, however few connections are left, for half an hour at most', () => {
     const hold = { held_since: NOW, retry_at: NOW + MINUTE, why: 'incident' };
     expect(weigh({ incident: OPEN, connections: 1 })).toEqual(hold);
     const first = NOW - 30 * MINUTE + 1;
-    expect(weigh({ incident: OPEN, last_success_at: NOW }, held(first))).toEqual({ ...hold, held_since: first });
+    expect(weigh({ incident: OPEN, success_since_held: first }, held(first))).toEqual({ ...hold, held_since: first });
     expect(weigh({ incident: OPEN }, held(NOW - 30 * MINUTE))).toBeNull();
   });
 

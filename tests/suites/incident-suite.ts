@@ -52,16 +52,27 @@ export function incidentSuite(opened: () => OpenDatabase): void {
 
   it('counts the other connections of a host that failed since its last success', async () => {
     await connectAll('a', 'b', 'c', 'd', 'e');
-    expect(await facts('a')).toEqual({ incident: null, connections: 5, failing: 0, last_success_at: null });
+    expect(await facts('a')).toEqual({ incident: null, connections: 5, failing: 0, success_since_held: null });
     for (const name of ['a', 'b', 'c']) await fail(name, 1);
     expect(await facts('a')).toMatchObject({ failing: 2 });
     expect(await facts('d')).toMatchObject({ failing: 3 });
     await succeed('d', 2);
-    expect(await facts('a')).toMatchObject({ failing: 0, last_success_at: NOON + 2 * MINUTE });
+    expect(await facts('a')).toMatchObject({ failing: 0, success_since_held: null });
     await fail('b', 3);
     expect(await facts('a')).toMatchObject({ connections: 5, failing: 1 });
     await succeed('b', 4);
     expect(await facts('a')).toMatchObject({ failing: 0 });
+  });
+
+  it('knows the first success since a refusal is held', async () => {
+    await connectAll('a', 'b', 'c', 'd');
+    await succeed('b', 1);
+    await fail('a', 2, { held_since: NOON + 2 * MINUTE });
+    expect(await facts('a')).toMatchObject({ success_since_held: null });
+    await succeed('c', 4);
+    await succeed('d', 3);
+    expect(await facts('a')).toMatchObject({ success_since_held: NOON + 3 * MINUTE });
+    expect(await facts('b')).toMatchObject({ success_since_held: null });
   });
 
   it('counts what a server took away, and not what a person ended', async () => {
@@ -88,7 +99,7 @@ export function incidentSuite(opened: () => OpenDatabase): void {
       incident: null,
       connections: 0,
       failing: 0,
-      last_success_at: null,
+      success_since_held: null,
     });
   });
 

@@ -34,13 +34,16 @@ export function createMemoryIncidents({ memory }: MemoryTools): IncidentStore {
   return {
     async facts(key, idp_host, since) {
       const rows = rowsOf(idp_host);
+      const held_since =
+        memory.tables.credentials.get(connectionLabel(key))?.credential.failure?.held_since ?? Number.POSITIVE_INFINITY;
+      const since_held = Math.min(...rows.map(successOf).filter((success) => success >= held_since));
       const last = Math.max(...rows.map(successOf), Number.NEGATIVE_INFINITY);
       const failing = rows.filter(isOther(key)).filter((row) => failedAfter(row, Math.max(instant(since), last)));
       return {
         incident: memory.tables.incidents.get(idp_host) ?? null,
         connections: rows.filter((row) => row.credential.state === 'connected' && row.refresh_token !== null).length,
         failing: failing.length,
-        last_success_at: Number.isFinite(last) ? last : null,
+        success_since_held: Number.isFinite(since_held) ? since_held : null,
       };
     },
 
