@@ -134,6 +134,8 @@ export type TokenChange =
       type: 'refreshed';
       token_set: TokenSet;
       attempt_id: string;
+      /** When the request was sent; left out: when its answer came. */
+      sent_at?: Instant;
       /** Carried over when the answer held no new one. */
       refresh_token: Secret | null;
       refresh_token_fingerprint: string | null;

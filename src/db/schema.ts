@@ -63,6 +63,8 @@ export type CredentialTable = {
   failure_error_code: string | null;
   failure_error_class: ErrorClass | null;
   held_since: Date | null;
+  /** When the last refresh that succeeded was sent: an answer may be minutes older than its arrival. */
+  refresh_sent_at: Date | null;
   revocation_occurred_at: Date | null;
   revocation_reason: RevocationReason | null;
   revocation_idp_host: string | null;

@@ -174,6 +174,7 @@ function refreshedColumns(
     refresh_deadline_fixed: change.refresh_deadline_fixed ?? false,
     refresh_token_fingerprint: change.refresh_token_fingerprint,
     last_refreshed_at: toTimestamp(tokens.received_at),
+    refresh_sent_at: toTimestamp(change.sent_at ?? tokens.received_at),
     settled_attempt_id: change.attempt_id,
   };
 }
@@ -193,6 +194,7 @@ function connectedColumns(
     refresh_deadline_fixed: false,
     refresh_token_fingerprint: change.refresh_token_fingerprint,
     last_refreshed_at: null,
+    refresh_sent_at: null,
     settled_attempt_id: change.attempt_id,
     consent_seq: change.consent_seq,
     binding: json(change.binding),

@@ -19,7 +19,7 @@ const ALONE: Weighed = { hold: null, incident: null };
 /** A refresh has succeeded: whatever was open at its server ends, unless the answer is older than that. */
 async function succeeded({ deps, entry }: Context, credential: Credential, idp_host: string): Promise<Weighed> {
   const { incident } = credential;
-  if (!incident || entry.received_at < incident.opened_at) return ALONE;
+  if (!incident || entry.sent_at < incident.opened_at) return ALONE;
   const closed = await deps.incidents.close(idp_host, deps.clock.now());
   if (!closed) return ALONE;
   const { opened_at, connections, spread_ms } = closed;

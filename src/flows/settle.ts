@@ -65,6 +65,7 @@ function refreshed(context: Context, tokenSet: TokenSet, { incident }: Weighed):
       type: 'refreshed',
       token_set: tokenSet,
       attempt_id: entry.attempt_id,
+      sent_at: entry.sent_at,
       refresh_token: tokenSet.refresh_token ?? entry.presented_refresh_token,
       refresh_token_fingerprint: fingerprint,
       refresh_deadline_fixed: deadline.fixed,

@@ -156,7 +156,7 @@ export function createActors(world: World) {
         world.tell(`the PROVIDER IS DOWN for ${lasts} ms`);
         world.provider_down_until = scheduler.now + lasts;
       });
-      on('refusal', [1, 2], () => {
+      on('refusal', [1], () => {
         const lasts = dice.pick([30 * SECOND, 5 * MINUTE, 20 * MINUTE]);
         world.tell(`the PROVIDER REFUSES EVERYBODY for ${lasts} ms`);
         world.provider.refuseUntil(scheduler.now + lasts);

@@ -71,6 +71,12 @@ export function incidentSuite(opened: () => OpenDatabase): void {
     expect(await facts('a')).toMatchObject({ success_since_held: null });
     await succeed('c', 4);
     await succeed('d', 3);
+    // An answer from before the refusal, that arrived after it, is no success since.
+    const late = refreshedChange('lt1', {
+      sent_at: NOON + MINUTE,
+      token_set: tokens('lt1', { received_at: NOON + 5 * MINUTE }),
+    });
+    await settle(stores, at(await readCredential(stores, keyOf('b'))), late, { key: keyOf('b') });
     expect(await facts('a')).toMatchObject({ success_since_held: NOON + 3 * MINUTE });
     expect(await facts('b')).toMatchObject({ success_since_held: null });
   });

@@ -24,7 +24,14 @@ export function newCredentialRow(tools: MemoryTools, key: ConnectionKey, incarna
     settled_attempt_id: null,
     incident: null,
   };
-  return { credential, intent_at: null, access_token: null, refresh_token: null, client_secret: null };
+  return {
+    credential,
+    intent_at: null,
+    refresh_sent_at: null,
+    access_token: null,
+    refresh_token: null,
+    client_secret: null,
+  };
 }
 
 /** As a reader sees the row. What a revoked row keeps for a successor that lifts the verdict (rule 13) is not shown. */

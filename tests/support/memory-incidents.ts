@@ -5,7 +5,7 @@ import type { IncidentStore } from '../../src/core/ports.ts';
 import type { Instant } from '../../src/core/token-set.ts';
 import { byLabel, type CredentialRow, instant, type MemoryTools } from './memory-tables.ts';
 
-const successOf = ({ credential: { token } }: CredentialRow) => token?.last_refreshed_at ?? Number.NEGATIVE_INFINITY;
+const successOf = ({ refresh_sent_at }: CredentialRow) => refresh_sent_at ?? Number.NEGATIVE_INFINITY;
 
 function failedAfter({ credential: { state, failure, revocation } }: CredentialRow, since: Instant): boolean {
   if (state === 'revoked') return revocation?.decided_by === 'idp' && revocation.occurred_at > since;

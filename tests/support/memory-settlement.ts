@@ -84,7 +84,9 @@ function refreshed(tools: MemoryTools, row: CredentialRow, change: Extract<Token
   const before = row.credential.token;
   const rotated =
     token_set.refresh_token !== undefined && change.refresh_token_fingerprint !== before?.refresh_token_fingerprint;
-  return withTokens(tools, row, change, change.refresh_token ?? token_set.refresh_token ?? null, {
+  const refresh_sent_at = instant(change.sent_at ?? token_set.received_at);
+  const sent = { ...row, refresh_sent_at };
+  return withTokens(tools, sent, change, change.refresh_token ?? token_set.refresh_token ?? null, {
     scope: token_set.scope ?? before?.scope ?? null,
     refresh_expires_at:
       instant(token_set.refresh_expires_at) ?? (rotated ? null : (before?.refresh_expires_at ?? null)),
@@ -107,6 +109,7 @@ function connected(tools: MemoryTools, row: CredentialRow, change: Extract<Token
   });
   return {
     ...next,
+    refresh_sent_at: null,
     client_secret: sealed(tools.box, row.credential.key, 'client_secret', client_secret),
     credential: { ...next.credential, consent_seq: change.consent_seq, binding: structuredClone(binding) },
   };

@@ -25,6 +25,7 @@ export type CredentialRow = {
   credential: Credential;
   /** By the clock of the database. */
   intent_at: number | null;
+  refresh_sent_at: number | null;
   access_token: Uint8Array | null;
   refresh_token: Uint8Array | null;
   client_secret: Uint8Array | null;
