@@ -120,10 +120,29 @@ function failureSentence(credential: Credential, host: string): string {
   return `Refreshing at ${host} has not succeeded since ${since ?? 'the last attempt'} (${what}).`;
 }
 
-  if (health === 'client_misconfigured') return refusedClientSentence(credential, host);
-  const waiting = waitingSentence(credential, host);
-  if (waiting && health === 'access_token_expired') return `The access token has expired. ${waiting}`;
-  if (waiting) return waiting;
+/** Who can mend it depends on where the client comes from. */
+function refusedClientSentence({ failure, binding }: Credential, host: string): string {
+  const code = failure?.idp_error_code ?? 'invalid_client';
+  const source = REFUSES_CLIENT.has(code) ? binding?.client_source : 'config';
+  switch (source) {
+    case 'dynamic_registration':
+      return `${host} refuses the client that this server registered there (${code}). The token is kept and tried again; to go on now, reconnect it in a browser: that registers another client.`;
+    case 'client_id_metadata_document':
+      return `${host} refuses this server as a client (${code}). The token is kept and tried again: check that ${host} can fetch ${binding?.client_id}.`;
+    default:
+      return `${host} refuses this client (${code}). The token is kept: correct the client id, secret or scope; no new consent is needed.`;
+  }
+}
+
+/** Why a token that was refused, or whose server fails everybody, is kept, and what happens next; undefined: neither. */
+function waitingSentence({ failure, incident }: Credential, host: string): string | undefined {
+  if (failure && incident) {
+    const does = failure.held_since === undefined ? 'fails' : 'refuses';
+    return `Since ${isoOrNull(incident.opened_at)} ${host} ${does} many connections at once, so the fault is taken to be its own and the token is kept: one connection asks every minute or so, and all are renewed when it answers. Nothing to do but to wait; reconnect in a browser only if you know that the grant has ended.`;
+  }
+  if (failure?.held_since === undefined) return undefined;
+  const code = failure.idp_error_code ?? 'invalid_grant';
+  return `${host} has refused the refresh token (${code}) since ${isoOrNull(failure.held_since)}. It is kept until another connection of ${host} has been asked and the refusal is repeated, mostly within a minute; nothing to do yet.`;
 }
 
 function renewalOf({ state, token, next_refresh_reason }: Credential): OAuthStatus['renewal'] {
@@ -150,17 +169,10 @@ function summaryOf(credential: Credential, health: Health, issues: readonly Fiel
     }
     return `${revocation ? REVOKED_SENTENCE[revocation.reason](host) : 'The token is gone.'} Reconnect it in a browser.`;
   }
-<<<<<<< HEAD
   if (health === 'client_misconfigured') return refusedClientSentence(credential, host);
-=======
-  if (health === 'client_misconfigured') {
-    const code = credential.failure?.idp_error_code ?? 'invalid_client';
-    return `${host} refuses this client (${code}). The token is kept: correct the client id, secret or scope; no new consent is needed.`;
-  }
   const waiting = waitingSentence(credential, host);
   if (waiting && health === 'access_token_expired') return `The access token has expired. ${waiting}`;
   if (waiting) return waiting;
->>>>>>> e573c01 (Tell of incidents: status, forecast, oauth-health and the doctor)
   if (health === 'refresh_failing') {
     return `${failureSentence(credential, host)} The token is kept and retried automatically; nothing to do yet.`;
   }

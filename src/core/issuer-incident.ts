@@ -10,7 +10,7 @@ export type IssuerFacts = {
   connections: number;
   /** Other connections that failed there within the window, and after the last success of any. */
   failing: number;
-  /** When the first request was sent that succeeded there, of those sent since this connection's refusal is held. */
+  /** When the first success came of what was sent there since this connection's refusal is held. */
   success_since_held: Instant | null;
 };
 

@@ -23,7 +23,7 @@ function factsOf(key: ConnectionKey, idp_host: string, since: Instant): RawBuild
   return sql<FactRow>`
     with host as materialized (
       select kind, name, state, refresh_token is not null as refreshable, failure_last_at, failure_error_class,
-        revocation_occurred_at, revocation_decided_by, refresh_sent_at,
+        revocation_occurred_at, revocation_decided_by, refresh_sent_at, last_refreshed_at,
         (select held_since from connection_credentials where kind = ${key.kind} and name = ${key.name}) as held_since
       from connection_credentials where token_host = ${idp_host}
     ), success as (select max(refresh_sent_at) as at from host)
@@ -37,7 +37,7 @@ function factsOf(key: ConnectionKey, idp_host: string, since: Instant): RawBuild
         or (state = 'revoked' and revocation_decided_by = 'idp'
           and revocation_occurred_at > greatest(${toTimestamp(since)}::timestamptz, success.at))
       )) as failing,
-      min(refresh_sent_at) filter (where refresh_sent_at >= held_since) as success_since_held
+      min(last_refreshed_at) filter (where refresh_sent_at >= held_since) as success_since_held
     from host cross join success`;
 }
 

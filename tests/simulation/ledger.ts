@@ -1,4 +1,5 @@
 import { connectionLabel } from '../../src/core/connection.ts';
+import { INCIDENT_CONNECTIONS } from '../../src/core/issuer-incident.ts';
 import type { EscrowEntry, PendingConsent } from '../../src/core/ports.ts';
 import { DEFAULT_PROTOCOL_SETTINGS } from '../../src/core/settings.ts';
 import type { CredentialRow } from '../support/memory-tables.ts';
@@ -28,6 +29,7 @@ export const EXCEPTIONS = {
   'owner gone': '4.2: the new token lay on the disk of a replica that was away for longer than owner_wait',
   'only copy destroyed': '4.3: the disk that held the only copy is gone, or never took it',
   'grace window passed': '4.5: the previous token was not honoured for long enough',
+  'too few to compare': 'the server refused a grant that it honours, and fewer than three connections were left',
   'ended with another grant': '4.6: the server ended every grant with the one that was revoked',
 } as const;
 export type Exception = keyof typeof EXCEPTIONS;
@@ -191,6 +193,15 @@ export function createLedger(world: World) {
     }
   }
 
+  /** A refusal that no other connection could be compared with. */
+  function tooFew(token: string): boolean {
+    const left = [...rows().values()].filter(({ refresh_token }) => refresh_token !== null).length;
+    const grant = world.provider.byRefresh(token)?.grant;
+    if (!grant || left + 1 >= INCIDENT_CONNECTIONS || !world.provider.refuses(world.scheduler.now)) return false;
+    sacrificed.set(grant, 'too few to compare');
+    return true;
+  }
+
   /** I3: what a change of the row may bring. */
   function checkChange(label: string, old: CredentialRow | undefined, row: CredentialRow): void {
     const before = refreshOf(old);
@@ -204,7 +215,8 @@ export function createLedger(world: World) {
     }
     if (after === null || (same && before === after)) {
       const lives = before !== null && after === null && same && credential.revocation?.decided_by !== 'person';
-      if (lives && honours(before)) world.violate(`I1: ${label} gives up ${before}, which the server still honours`);
+      if (lives && honours(before) && !tooFew(before))
+        world.violate(`I1: ${label} gives up ${before}, which the server still honours`);
       return;
     }
     const issued = world.provider.byRefresh(after);

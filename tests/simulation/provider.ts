@@ -172,6 +172,9 @@ export function createProvider(plan: Plan, dice: Dice) {
       refuses_until = end;
     },
 
+    /** An answer that it gave a while ago may be read only now. */
+    refuses: (now: number) => now < refuses_until + 10 * 60_000,
+
     refresh: (token: string, now: number): Answered =>
       now < refuses_until ? { reply: json(INVALID_GRANT, 400), issued: null } : answered(() => rotate(token, now)),
 

@@ -98,7 +98,7 @@ function lost(world: World, key: ConnectionKey, grant: Grant): Judged {
     return { wrong: `I4: ${label} is ${state}, its grant ${grant.id} is lost (${why}), and no event says so` };
   // A server that says «error» and means «done» hides that anything was ambiguous; and the loss that is announced may
   // have been lifted by a recovered token, which the server then refuses, too.
-  const elsewhere: Exception[] = ['owner gone', 'ended with another grant'];
+  const elsewhere: Exception[] = ['owner gone', 'ended with another grant', 'too few to compare'];
   const announced = world.plan.lying || elsewhere.includes(why) || world.ledger.announced(label);
   if (!announced) return { wrong: `I4: ${label} is lost (${why}), and its history says ${revocation?.reason}` };
   return { excuse: why };

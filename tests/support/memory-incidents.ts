@@ -36,7 +36,11 @@ export function createMemoryIncidents({ memory }: MemoryTools): IncidentStore {
       const rows = rowsOf(idp_host);
       const held_since =
         memory.tables.credentials.get(connectionLabel(key))?.credential.failure?.held_since ?? Number.POSITIVE_INFINITY;
-      const since_held = Math.min(...rows.map(successOf).filter((success) => success >= held_since));
+      const since_held = Math.min(
+        ...rows
+          .filter((row) => successOf(row) >= held_since)
+          .map(({ credential: { token } }) => token?.last_refreshed_at ?? Number.POSITIVE_INFINITY),
+      );
       const last = Math.max(...rows.map(successOf), Number.NEGATIVE_INFINITY);
       const failing = rows.filter(isOther(key)).filter((row) => failedAfter(row, Math.max(instant(since), last)));
       return {
