@@ -44,6 +44,15 @@ export async function startCrashingPostgres() {
   return startOwn({ synchronous_commit: 'on' });
 }
 
+/**
+ * A PostgreSQL that keeps its promises, as in production: for measurements.
+ *
+ * @returns {Promise<Postgres>}
+ */
+export async function startDurablePostgres() {
+  return startOwn({ synchronous_commit: 'on', fsync: 'on', full_page_writes: 'on' });
+}
+
 /** @param {Record<string, string>} durability @returns {Promise<CrashingPostgres>} */
 async function startOwn(durability) {
   const wanted = process.env.TEST_POSTGRES ?? '';

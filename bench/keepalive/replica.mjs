@@ -1,0 +1,18 @@
+// One replica of bench:keepalive: the server as `dist/cli.js` composes it, with one more kind of connection.
+import { createLog, loadConfig, startPlatform } from '../../dist/index.js';
+import { idleToolkit } from './toolkit.mjs';
+
+const config = loadConfig({
+  transport: 'http',
+  address: '127.0.0.1:0',
+  data_dir: process.env.MCP_DATA_PLATFORM_DATA_DIR,
+  config: process.argv[2],
+});
+const platform = await startPlatform(config, { log: createLog('warn'), toolkits: [idleToolkit] });
+const { maxRSS } = process.resourceUsage();
+process.send?.({ rss_at_start_mb: Math.round(maxRSS / 1024) });
+process.on('message', async () => {
+  process.send?.({ peak_mb: Math.round(process.resourceUsage().maxRSS / 1024), cpu: process.cpuUsage() });
+  await platform.stop();
+  process.disconnect();
+});
