@@ -14,10 +14,11 @@ import type {
   Toolkit,
 } from './core/ports.ts';
 import { createAccessTokens } from './flows/access-token.ts';
-import type { AuthorizeFlow, DisconnectFlow } from './flows/api.ts';
+import type { AuthorizeFlow, ClientCredentialsFlow, DisconnectFlow } from './flows/api.ts';
 import { createAuthorize } from './flows/authorize.ts';
 import { createCatalog } from './flows/catalog.ts';
 import type { Catalog } from './flows/catalog-api.ts';
+import { createClientCredentials } from './flows/client-credentials.ts';
 import { type ConnectionsRoom, createConnections } from './flows/connections.ts';
 import { createDisconnect } from './flows/disconnect.ts';
 import { createReplyKeeper } from './flows/escrow.ts';
@@ -51,6 +52,7 @@ export type Flows = {
   disconnect: DisconnectFlow;
   authorize: AuthorizeFlow;
   refresh: RefreshDoor;
+  clientCredentials: ClientCredentialsFlow;
   catalog: Catalog;
   keepalive: Keepalive;
   toolCallFor(publicUrl: string): ToolCall;
@@ -83,6 +85,7 @@ export function createFlows(input: FlowsInput): Flows {
   const attempt = { ...settle, credentials, connections, events, authorizationServer, keeper, self };
   const listening = new Set<string>();
   const door = createRefreshDoor({ ...attempt, listening, locker });
+  const clientCredentials = createClientCredentials({ ...attempt, consents, listening });
   const keepalive = createKeepalive({ ...settle, credentials, replicas, door, keeper, self });
   const accessToken = createAccessTokens({ credentials, refresh: door, notifier, clock });
   const catalog = createCatalog({
@@ -106,11 +109,13 @@ export function createFlows(input: FlowsInput): Flows {
       credentials,
       events,
       revoker,
+      clientCredentials,
       testUpstream: (connection, signal) => catalog.test(connection, signal),
     }),
     disconnect: createDisconnect({ ...input, connections, credentials, revoker }),
     authorize: createAuthorize({ ...input, ...settle, ...stores, keeper, listening }),
     refresh: door,
+    clientCredentials,
     catalog,
     keepalive,
     toolCallFor: (publicUrl) => createToolCall({ catalog, publicUrl, log }),

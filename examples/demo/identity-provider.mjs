@@ -129,6 +129,7 @@ async function createProvider() {
       devInteractions: { enabled: false },
       rpInitiatedLogout: { enabled: false },
       registration: { enabled: true },
+      clientCredentials: { enabled: true },
       revocation: { enabled: true },
       resourceIndicators: {
         enabled: true,

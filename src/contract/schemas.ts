@@ -7,7 +7,7 @@ import {
   DISCONNECT_OUTCOMES,
   REVOCATION_REASONS,
 } from '../core/auth-event.ts';
-import { CONNECTION_KIND, connectionNameSchema } from '../core/connection.ts';
+import { CONNECTION_KIND, connectionNameSchema, OAUTH_GRANTS } from '../core/connection.ts';
 import { FINDING_CODES, SEVERITIES } from '../core/connection-audit.ts';
 import { HEALTHS, type OAuthStatus, RENEWALS } from '../core/connection-status.ts';
 import { CREDENTIAL_STATES } from '../core/credential.ts';
@@ -25,7 +25,7 @@ export {
   REVOCATION_REASONS,
 } from '../core/auth-event.ts';
 export type { AuthMode, ConnectionKey } from '../core/connection.ts';
-export { AUTH_MODES, CONNECTION_KIND, CONNECTION_NAME, connectionLabel } from '../core/connection.ts';
+export { AUTH_MODES, CONNECTION_KIND, CONNECTION_NAME, connectionLabel, OAUTH_GRANTS } from '../core/connection.ts';
 export type { Finding } from '../core/connection-audit.ts';
 export type { Health } from '../core/connection-status.ts';
 export { HEALTHS } from '../core/connection-status.ts';
@@ -72,6 +72,7 @@ const forecastSchema = z.object({
 
 export const oauthStatusSchema = z.object({
   configured: z.boolean(),
+  grant: z.enum(OAUTH_GRANTS),
   state: z.enum(CREDENTIAL_STATES),
   health: z.enum(HEALTHS),
   summary: z.string(),

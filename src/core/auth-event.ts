@@ -137,6 +137,9 @@ export const PROTOCOL_CODES: ReadonlySet<string> = new Set([
   'invalid_target',
 ]);
 
+/** Among them those by which a server says that it does not know the client, or lets it do nothing. */
+export const REFUSES_CLIENT: ReadonlySet<string> = new Set(['invalid_client', 'unauthorized_client']);
+
 const ERROR_CODE = /[^\x20-\x21\x23-\x5B\x5D-\x7E]/g;
 
 /**

@@ -1,5 +1,6 @@
+import type { OAuthGrant } from './connection.ts';
 import type { Credential } from './credential.ts';
-import { idpHostOf } from './credential.ts';
+import { idpHostOf, isClientCredentials } from './credential.ts';
 import { GRANT_GRADES, type GrantGrade, gradeGrant } from './grant-grade.ts';
 import { configuredMaxLifetime, type ProviderChoice, type ProviderProfile } from './provider-profile.ts';
 
@@ -21,7 +22,7 @@ export type Finding = { code: FindingCode; severity: (typeof SEVERITIES)[number]
 type AuditInput = {
   credential: Pick<Credential, 'state' | 'token' | 'binding' | 'next_refresh_reason'>;
   profile: ProviderProfile;
-  config: ProviderChoice | null;
+  config: (ProviderChoice & { oauth2_grant?: OAuthGrant | undefined }) | null;
 };
 
 function gradeFinding(grade: GrantGrade, profile: ProviderProfile, host: string): Finding {
@@ -63,7 +64,9 @@ function maxLifetime({ profile, config }: AuditInput): Finding[] {
 export function auditConnection(input: AuditInput): Finding[] {
   const { credential, profile, config } = input;
   const { token } = credential;
-  if (credential.state !== 'connected' || !token) return maxLifetime(input);
+  if (credential.state !== 'connected' || !token)
+    return config?.oauth2_grant === 'client_credentials' ? [] : maxLifetime(input);
+  if (isClientCredentials(credential.binding)) return [];
   const host = idpHostOf(credential.binding) ?? 'the identity provider';
   const grades = gradeGrant(token, profile);
   const findings = grades.map((grade) => gradeFinding(grade, profile, host));

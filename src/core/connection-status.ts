@@ -1,12 +1,11 @@
-import type { Decider, RevocationReason } from './auth-event.ts';
-import type { ConnectionConfig } from './connection.ts';
+import { type Decider, REFUSES_CLIENT, type RevocationReason } from './auth-event.ts';
+import type { ConnectionConfig, OAuthGrant } from './connection.ts';
 import { auditConnection, type Finding } from './connection-audit.ts';
 import type { Credential, CredentialState } from './credential.ts';
-import { idpHostOf } from './credential.ts';
+import { idpHostOf, isClientCredentials } from './credential.ts';
 import type { FieldIssue } from './errors.ts';
 import { type ForecastReason, forecast, type Lifespan } from './forecast.ts';
 import { connectionProfile, type ProviderProfile, refreshMaxLifetime } from './provider-profile.ts';
-import { REFUSES_CLIENT } from './refresh-outcome.ts';
 import { type Instant, isExpired } from './token-set.ts';
 
 export const HEALTHS = [
@@ -32,6 +31,7 @@ export type Forecast = {
 /** The status of an OAuth connection as the admin API tells it. Instants are RFC 3339. */
 export type OAuthStatus = {
   configured: boolean;
+  grant: OAuthGrant;
   state: CredentialState;
   health: Health;
   /** One sentence: what is the case, and what to do next. */
@@ -113,11 +113,17 @@ const REVOKED_SENTENCE: Record<RevocationReason, (host: string) => string> = {
   connection_deleted: () => 'An operator deleted this connection.',
 };
 
+const GET_TOKEN = 'Get a token: nobody has to sign in.';
+
 function failureSentence(credential: Credential, host: string): string {
   const { failure } = credential;
   const since = isoOrNull(failure?.since ?? null);
   const what = failure?.idp_error_code ?? failure?.error_class ?? 'ambiguous';
   return `Refreshing at ${host} has not succeeded since ${since ?? 'the last attempt'} (${what}).`;
+}
+
+function grantOf({ binding }: Credential, config: ConnectionConfig | null): OAuthGrant {
+  return config?.oauth2_grant ?? binding?.grant ?? 'authorization_code';
 }
 
 /** Who can mend it depends on where the client comes from. */
@@ -145,14 +151,23 @@ function waitingSentence({ failure, incident }: Credential, host: string): strin
   return `${host} has refused the refresh token (${code}) since ${isoOrNull(failure.held_since)}. It is kept until another connection of ${host} has been asked and the refusal is repeated, mostly within a minute; nothing to do yet.`;
 }
 
-function renewalOf({ state, token, next_refresh_reason }: Credential): OAuthStatus['renewal'] {
+function renewalOf({ state, token, binding, next_refresh_reason }: Credential): OAuthStatus['renewal'] {
   if (state !== 'connected' || !token) return 'not_connected';
+  // The first token was obtained the way every later one is.
+  if (isClientCredentials(binding)) return 'proven';
   if (!token.has_refresh_token) return 'impossible';
   if (token.last_refreshed_at !== null) return 'proven';
   return next_refresh_reason === 'canary' ? 'testing' : 'unproven';
 }
 
-function summaryOf(credential: Credential, health: Health, issues: readonly FieldIssue[], lifespan: Lifespan): string {
+function summaryOf(
+  credential: Credential,
+  health: Health,
+  issues: readonly FieldIssue[],
+  lifespan: Lifespan,
+  grant: OAuthGrant,
+): string {
+  const byItself = grant === 'client_credentials';
   const host = idpHostOf(credential.binding) ?? 'the identity provider';
   if (health === 'configuration_invalid') {
     const first = issues[0];
@@ -161,13 +176,15 @@ function summaryOf(credential: Credential, health: Health, issues: readonly Fiel
     }
     return `The stored configuration is not valid: ${first?.path ?? '?'} ${first?.message ?? ''}. Correct it and save.`;
   }
-  if (credential.state === 'never_connected') return 'No token has been acquired yet. Connect it in a browser.';
+  if (credential.state === 'never_connected') {
+    return `No token has been acquired yet. ${byItself ? GET_TOKEN : 'Connect it in a browser.'}`;
+  }
   if (credential.state === 'revoked') {
     const { revocation } = credential;
     if (revocation?.first_refresh && revocation.reason === 'invalid_grant') {
       return `${host} rejected the very first refresh after the consent (invalid_grant): perhaps this client may not renew its grants. Check its settings and the scope at the provider, then reconnect it in a browser.`;
     }
-    return `${revocation ? REVOKED_SENTENCE[revocation.reason](host) : 'The token is gone.'} Reconnect it in a browser.`;
+    return `${revocation ? REVOKED_SENTENCE[revocation.reason](host) : 'The token is gone.'} ${byItself ? GET_TOKEN : 'Reconnect it in a browser.'}`;
   }
   if (health === 'client_misconfigured') return refusedClientSentence(credential, host);
   const waiting = waitingSentence(credential, host);
@@ -213,9 +230,10 @@ export function oauthStatus(
   const waitsForPerson = PERSONAL.has(health) || credential.state !== 'connected';
   return {
     configured: issues.length === 0,
+    grant: grantOf(credential, config),
     state: credential.state,
     health,
-    summary: summaryOf(credential, health, issues, lifespan),
+    summary: summaryOf(credential, health, issues, lifespan, grantOf(credential, config)),
     needs_reauth: credential.state !== 'connected',
     token_acquired: credential.state === 'connected',
     expires_at: isoOrNull(token?.expires_at),

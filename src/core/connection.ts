@@ -29,6 +29,10 @@ export const TOKEN_ENDPOINT_AUTH_METHODS = [
 ] as const;
 export type TokenEndpointAuthMethod = (typeof TOKEN_ENDPOINT_AUTH_METHODS)[number];
 
+/** How tokens are obtained: a person consents (RFC 6749 §4.1), or the client asks in its own name (§4.4). */
+export const OAUTH_GRANTS = ['authorization_code', 'client_credentials'] as const;
+export type OAuthGrant = (typeof OAUTH_GRANTS)[number];
+
 function absoluteUrlIssue(text: string): string | undefined {
   if (!URL.canParse(text)) return 'must be an absolute http or https URL';
   const url = new URL(text);
@@ -93,9 +97,7 @@ export const sharedConfigShape = {
   provider: providerIdSchema.optional(),
   oauth2_profile: profileOverrideSchema.optional(),
   oauth2_refresh_canary: z.boolean('must be true or false').optional(),
-  oauth2_grant: z
-    .literal('authorization_code', 'must be authorization_code: other grants are not supported yet')
-    .optional(),
+  oauth2_grant: z.enum(OAUTH_GRANTS).optional(),
   oauth2_issuer: absoluteUrl.optional(),
   oauth2_authorization_url: absoluteUrl.optional(),
   oauth2_token_url: absoluteUrl.optional(),
@@ -126,6 +128,17 @@ const OWNED_AUTHORIZE_PARAMS = new Set([
   'state',
 ]);
 
+/** @see https://www.rfc-editor.org/rfc/rfc6749#section-4.4 «The client credentials grant type MUST only be used by confidential clients.» */
+function checkClientCredentials(config: SharedConfig, issue: (path: string, message: string) => void): void {
+  if (config.oauth2_grant !== 'client_credentials') return;
+  const because = 'is required when oauth2_grant is client_credentials';
+  if (!config.oauth2_client_id) issue('oauth2_client_id', because);
+  if (!config.oauth2_client_secret) issue('oauth2_client_secret', because);
+  if (config.oauth2_token_endpoint_auth_method === 'none') {
+    issue('oauth2_token_endpoint_auth_method', 'must not be none when oauth2_grant is client_credentials');
+  }
+}
+
 /** The rules between fields, the same for every kind. */
 export function checkSharedConfig(config: SharedConfig, context: z.RefinementCtx): void {
   const issue = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
@@ -143,6 +156,7 @@ export function checkSharedConfig(config: SharedConfig, context: z.RefinementCtx
   if (config.oauth2_client_secret && !config.oauth2_client_id) {
     issue('oauth2_client_id', 'is required beside oauth2_client_secret');
   }
+  checkClientCredentials(config, issue);
   if (config.oauth2_token_endpoint_auth_method?.startsWith('client_secret') && !config.oauth2_client_secret) {
     issue('oauth2_client_secret', `is required by ${config.oauth2_token_endpoint_auth_method}`);
   }

@@ -20,6 +20,8 @@ export type ClientBinding = {
   /** The scope asked for; some providers want it again at each refresh. */
   scope: string | null;
   client_source: 'config' | 'client_id_metadata_document' | 'dynamic_registration';
+  /** Left out: authorization_code. */
+  grant?: 'client_credentials';
 };
 
 /** The claim of one attempt on the refresh token: lease on the wire and evidence after a crash (protocol rules 6, 7). */
@@ -192,4 +194,9 @@ export function issuerOf({ issuer, token_endpoint }: Pick<ClientBinding, 'issuer
 
 export function idpHostOf(binding: ClientBinding | null): string | null {
   return binding ? new URL(binding.token_endpoint).host : null;
+}
+
+/** Renewed with the client's own secret: there is no refresh token that could be spent or lost. */
+export function isClientCredentials(binding: ClientBinding | null): boolean {
+  return binding?.grant === 'client_credentials';
 }

@@ -1,5 +1,5 @@
 import type { Credential } from './credential.ts';
-import { idpHostOf } from './credential.ts';
+import { idpHostOf, isClientCredentials } from './credential.ts';
 import { gradeGrant, testingModeEnd } from './grant-grade.ts';
 import type { ProviderProfile } from './provider-facts.ts';
 import type { Instant, TokenFacts } from './token-set.ts';
@@ -12,6 +12,7 @@ export const FORECAST_REASONS = [
   'session_bound',
   'no_refresh_token',
   'never_expires',
+  'client_credentials',
   'client_misconfigured',
   'unknown',
   'not_connected',
@@ -99,8 +100,9 @@ export function forecast(input: ForecastInput): Lifespan {
   if (credential.state !== 'connected' || !token) {
     return { lives_until: null, reason: 'not_connected', sentence: 'Not connected.' };
   }
-  if (!token.has_refresh_token) return withoutRefreshToken(token, profile);
   const host = idpHostOf(credential.binding) ?? 'the identity provider';
+  const renewsItself = isClientCredentials(credential.binding);
+  if (!token.has_refresh_token && !renewsItself) return withoutRefreshToken(token, profile);
   if (failure?.type === 'misconfigured') {
     const end = token.expires_at;
     const when = end === null ? 'its access token ends' : `its access token ends at ${iso(end)}`;
@@ -112,6 +114,10 @@ export function forecast(input: ForecastInput): Lifespan {
     const when = end === null ? '' : ` It works until its access token ends at ${iso(end)}.`;
     const sentence = `${host} refuses the refresh token at the moment, and it is asked again: whether the grant lives will be known then.${when}`;
     return { lives_until: end, reason: 'unknown', sentence };
+  }
+  if (renewsItself) {
+    const sentence = `Tokens are obtained with the client's own secret for as long as ${host} accepts it; nobody signs in.`;
+    return { lives_until: null, reason: 'client_credentials', sentence };
   }
   const [first, ...others] = wallClocks(token, profile, host);
   if (!first) return renewed(input, token, host);

@@ -121,6 +121,11 @@ export interface AuthorizationServer {
       profile?: TokenRequestTaste;
     },
   ): Promise<TokenReply>;
+  /** RFC 6749 §4.4. Never rejects. */
+  clientCredentials(
+    client: TokenRequestClient,
+    request: { listen_ms: number; origin_of_trust: string; profile?: TokenRequestTaste },
+  ): Promise<TokenReply>;
   refresh(
     client: TokenRequestClient,
     request: { refresh_token: Secret; listen_ms: number; origin_of_trust: string; profile?: TokenRequestTaste },

@@ -15,9 +15,6 @@ const ABOUT_US = new Set([
   'invalid_client_id',
 ]);
 
-/** Among them those by which a server says that it does not know the client, or lets it do nothing. */
-export const REFUSES_CLIENT: ReadonlySet<string> = new Set(['invalid_client', 'unauthorized_client']);
-
 /** What follows from an answer: one row of the table in design §4. */
 export type RefreshOutcome =
   | { type: 'success'; token_set: TokenSet }

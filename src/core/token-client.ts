@@ -1,6 +1,6 @@
 import { originOfTrust } from './authorization-request.ts';
 import type { ConnectionConfig } from './connection.ts';
-import type { ClientBinding } from './credential.ts';
+import { type ClientBinding, isClientCredentials } from './credential.ts';
 import type { TokenRequestClient } from './oauth-ports.ts';
 import { Secret } from './redact.ts';
 
@@ -9,6 +9,18 @@ const originOf = (url: string) => new URL(url).origin;
 /** A typed URL may correct one of the consent, as long as it stays at the very server that the secrets are bound to. */
 function corrected(typed: string | undefined, bound: string): string {
   return typed !== undefined && originOf(typed) === originOf(bound) ? typed : bound;
+}
+
+/** Nobody consented to this one client and scope: whatever the configuration says now is asked for. */
+function ownClient(bound: ClientBinding, config: ConnectionConfig, stored: Secret | null): TokenRequestClient {
+  const { oauth2_client_id, oauth2_client_secret, oauth2_scope, oauth2_token_endpoint_auth_method } = config;
+  const binding = {
+    ...bound,
+    client_id: oauth2_client_id ?? bound.client_id,
+    scope: oauth2_scope ?? bound.scope,
+    token_endpoint_auth_method: oauth2_token_endpoint_auth_method ?? bound.token_endpoint_auth_method,
+  };
+  return { binding, client_secret: oauth2_client_secret ? new Secret(oauth2_client_secret) : stored };
 }
 
 /**
@@ -23,6 +35,7 @@ export function tokenRequestClient(
 ): TokenRequestClient {
   const token_endpoint = corrected(config?.oauth2_token_url, binding.token_endpoint);
   const bound = { ...binding, token_endpoint };
+  if (isClientCredentials(binding) && config?.oauth2_client_id) return ownClient(bound, config, stored);
   if (config?.oauth2_client_id !== binding.client_id) return { binding: bound, client_secret: stored };
   const client_secret = config.oauth2_client_secret ? new Secret(config.oauth2_client_secret) : stored;
   const method = config.oauth2_token_endpoint_auth_method ?? binding.token_endpoint_auth_method;

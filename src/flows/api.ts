@@ -79,6 +79,14 @@ export interface AuthorizeFlow {
   callback(params: URLSearchParams, browserBinding: string | null): Promise<CallbackResult>;
 }
 
+export interface ClientCredentialsFlow {
+  /**
+   * Obtains the first token of a connection with `oauth2_grant` client_credentials; nobody signs in.
+   * @throws AppError not_found, invalid_config, invalid_request (another grant), discovery_failed, conflict, unavailable
+   */
+  acquire(key: ConnectionKey, actor: string): Promise<void>;
+}
+
 export type RefreshResult =
   | { type: 'refreshed' }
   /** Somebody else's attempt brought a newer token, or nothing was due. */

@@ -1,6 +1,6 @@
 import type { ConnectionConfig } from '../core/connection.ts';
 import { isTokenIssue } from '../core/connection-status.ts';
-import type { Credential, CredentialSecrets } from '../core/credential.ts';
+import { type Credential, type CredentialSecrets, isClientCredentials } from '../core/credential.ts';
 import { mayPresent } from '../core/intent-rules.ts';
 import type {
   AttemptView,
@@ -25,7 +25,7 @@ export type AttemptDeps = SettleDeps &
   ListeningDeps & {
     credentials: CredentialStore;
     connections: Pick<ConnectionStore, 'read'>;
-    authorizationServer: Pick<AuthorizationServer, 'refresh'>;
+    authorizationServer: Pick<AuthorizationServer, 'refresh' | 'clientCredentials'>;
     events: Pick<AuthEventStore, 'list'>;
     keeper: ReplyKeeper;
     self: { replica_id: string; boot_id: bigint };
@@ -43,12 +43,16 @@ const WHY = {
 type Ready = {
   credential: Credential & { token: NonNullable<Credential['token']>; binding: NonNullable<Credential['binding']> };
   secrets: CredentialSecrets;
-  refreshToken: Secret;
+  /** null: the client obtains its tokens by itself (RFC 6749 §4.4). */
+  refreshToken: Secret | null;
   /** null: no longer valid, so that nothing but what was bound at the consent is used. */
   config: ConnectionConfig | null;
   /** As stored, valid or not: what it says of its provider holds as far as it can be read. */
   typed: ConnectionConfig;
 };
+
+/** Asking twice costs nothing where no token is used up. */
+const NOTHING_TO_SPEND = { rotation: 'none', honours_previous: true } as const;
 
 /** A token this young, or in the first quarter of a shorter life, was hardly revoked; whoever refuses it refuses the next one, too. */
 const FRESH_MS = 30_000;
@@ -105,14 +109,17 @@ async function prepare(
     await deps.credentials.postpone(key, incarnation, generation, until);
     return { result: { type: 'waiting', until, why: 'the stored configuration or token cannot be read' } };
   }
-  if (!secrets.refresh_token) return { result: await endWithoutRefreshToken(deps, credential, request) };
+  const renewsItself = isClientCredentials(binding);
+  if (!secrets.refresh_token && !renewsItself) {
+    return { result: await endWithoutRefreshToken(deps, credential, request) };
+  }
   // An upstream that refuses every token must not cost a rotation with each call.
   if (request.reason === 'upstream_401' && isFresh(token, now)) return { result: { type: 'current' } };
   const verdict = mayPresent({
     credential,
     intent_owner: view.intent_owner,
     self: { ...deps.self, listening: deps.listening },
-    profile: connectionProfile(connection.config, binding.token_endpoint),
+    profile: renewsItself ? NOTHING_TO_SPEND : connectionProfile(connection.config, binding.token_endpoint),
     settings: deps.settings,
     now,
   });
@@ -124,7 +131,7 @@ async function prepare(
   const ready: Ready = {
     credential: { ...credential, token, binding },
     secrets,
-    refreshToken: secrets.refresh_token,
+    refreshToken: renewsItself ? null : secrets.refresh_token,
     // A schema that grew stricter must not let a live token die: it needs no more than its binding.
     config: connection.issues.length === 0 ? connection.config : null,
     typed: connection.config,
@@ -214,18 +221,21 @@ async function present(deps: AttemptDeps, ready: Ready, request: RefreshRequest,
   });
   let told = false;
   let answered = false;
-  const handled = deps.authorizationServer
-    .refresh(client, {
-      refresh_token: refreshToken,
-      listen_ms: settings.late_listening,
-      origin_of_trust,
-      profile: connectionProfile(ready.typed, credential.binding.token_endpoint),
-    })
-    .then((reply) => {
-      answered = reply.type === 'answer';
-      // That no answer came has been told at the deadline.
-      return told && !answered ? undefined : keeper.keep(entryOf(reply));
-    });
+  const how = {
+    listen_ms: settings.late_listening,
+    origin_of_trust,
+    profile: connectionProfile(ready.typed, credential.binding.token_endpoint),
+  };
+  const { authorizationServer } = deps;
+  const handled = (
+    refreshToken === null
+      ? authorizationServer.clientCredentials(client, how)
+      : authorizationServer.refresh(client, { ...how, refresh_token: refreshToken })
+  ).then((reply) => {
+    answered = reply.type === 'answer';
+    // That no answer came has been told at the deadline.
+    return told && !answered ? undefined : keeper.keep(entryOf(reply));
+  });
   const first = await withinDeadline(deps, id, handled);
   if (first !== 'late') return resultOf(first, answered);
   told = true;

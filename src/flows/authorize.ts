@@ -1,20 +1,20 @@
 import type { AuthEventDetail, NewAuthEvent } from '../core/auth-event.ts';
 import { originOfTrust, readAuthorizationResponse } from '../core/authorization-request.ts';
-import { type ConnectionConfig, type ConnectionKey, connectionLabel } from '../core/connection.ts';
+import { type ConnectionKey, connectionLabel } from '../core/connection.ts';
 import { isoOrNull } from '../core/connection-status.ts';
 import { idpHostOf } from '../core/credential.ts';
 import { AppError, toAppError } from '../core/errors.ts';
-import type { AuthEventStore, ConsentStore, EscrowEntry, PendingConsent } from '../core/ports.ts';
+import type { AuthEventStore, ConsentStore, PendingConsent } from '../core/ports.ts';
 import { connectionProfile } from '../core/provider-profile.ts';
 import { Secret } from '../core/redact.ts';
-import type { TokenReply } from '../core/token-response.ts';
 import type { AuthorizeFlow, CallbackResult } from './api.ts';
 import { authorizationError, EXPIRED, exchangeFailure, PROBLEMS, refusal } from './connect-failure.ts';
 import { buildConsent, type ConsentRequestDeps } from './consent-request.ts';
 import { forgetRefused } from './dead-registration.ts';
 import type { ReplyKeeper } from './escrow.ts';
-import { type ListeningDeps, withinDeadline } from './listening.ts';
-import type { SettleDeps, Settled } from './settle.ts';
+import { exchange } from './exchange.ts';
+import type { ListeningDeps } from './listening.ts';
+import type { SettleDeps } from './settle.ts';
 
 export type AuthorizeDeps = SettleDeps &
   ConsentRequestDeps &
@@ -77,54 +77,6 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
     return refusal(consent, code, message);
   }
 
-  /** Waits at most the deadline; a reply that comes later is escrowed and stored all the same (rule 9). */
-  async function exchange(
-    consent: PendingConsent,
-    state: string,
-    config: ConnectionConfig,
-    code: string,
-    consent_seq: bigint,
-  ): Promise<Settled | 'late' | undefined> {
-    const client = { binding: consent.binding, client_secret: consent.client_secret };
-    const origin_of_trust = originOfTrust(config);
-    const profile = connectionProfile(config, consent.binding.token_endpoint);
-    const credential = await deps.credentials.read(consent.key);
-    const sent_at = clock.now();
-    const entryOf = (reply: TokenReply): EscrowEntry => ({
-      attempt_id,
-      purpose: 'connect',
-      key: consent.key,
-      incarnation: consent.incarnation,
-      parent_generation: credential?.generation ?? 0n,
-      consent_seq,
-      ...deps.self,
-      reply,
-      sent_at,
-      received_at: clock.now(),
-      actor: consent.actor,
-      ...client,
-      origin_of_trust,
-      presented_refresh_token: null,
-      ambiguous_before: false,
-      before: { expires_at: null, refresh_expires_at: null, refresh_token_fingerprint: null },
-      reason: 'connect',
-    });
-    const attempt_id = random.uuid();
-    const { code_verifier, redirect_uri } = consent;
-    const handled = deps.authorizationServer
-      .exchangeCode(client, {
-        code,
-        redirect_uri,
-        code_verifier,
-        listen_ms: settings.late_listening,
-        origin_of_trust,
-        profile,
-      })
-      .then((reply) => deps.keeper.keep(entryOf(reply)))
-      .finally(() => ended(state));
-    return withinDeadline(deps, attempt_id, handled);
-  }
-
   async function finish(
     consent: PendingConsent,
     state: string,
@@ -134,7 +86,19 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
     const host = idpHostOf(consent.binding) ?? 'the identity provider';
     const connection = await deps.connections.read(consent.key);
     if (connection?.incarnation !== consent.incarnation) return EXPIRED;
-    const settled = await exchange(consent, state, connection.config, code, consent_seq);
+    const { binding, client_secret, code_verifier, redirect_uri } = consent;
+    const origin_of_trust = originOfTrust(connection.config);
+    const profile = connectionProfile(connection.config, binding.token_endpoint);
+    const settled = await exchange(
+      deps,
+      { ...consent, consent_seq, origin_of_trust },
+      () =>
+        deps.authorizationServer.exchangeCode(
+          { binding, client_secret },
+          { code, redirect_uri, code_verifier, listen_ms: settings.late_listening, origin_of_trust, profile },
+        ),
+      () => ended(state),
+    );
     if (settled === 'late') {
       const message = `${host} has not answered the exchange of the code in time. If it still does, the connection is made; else click Connect again.`;
       return fail(consent, 'timeout', message, { step: 'token_exchange', error_class: 'timeout' });

@@ -1,8 +1,7 @@
-import type { AuthEventDetail } from '../core/auth-event.ts';
+import { type AuthEventDetail, REFUSES_CLIENT } from '../core/auth-event.ts';
 import { connectionLabel } from '../core/connection.ts';
 import type { ClientBinding } from '../core/credential.ts';
 import type { PendingConsent } from '../core/ports.ts';
-import { REFUSES_CLIENT } from '../core/refresh-outcome.ts';
 import type { CallbackResult } from './api.ts';
 import type { Settled } from './settle.ts';
 

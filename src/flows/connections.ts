@@ -10,7 +10,7 @@ import {
 } from '../core/connection.ts';
 import { movedDestinations, redactConfig, resolveRedacted, splitSecrets } from '../core/connection-secrets.ts';
 import { isoOrNull, oauthStatus } from '../core/connection-status.ts';
-import type { Credential } from '../core/credential.ts';
+import { type Credential, isClientCredentials } from '../core/credential.ts';
 import { AppError, type FieldIssue, isAppError } from '../core/errors.ts';
 import type {
   AuthEventStore,
@@ -25,7 +25,7 @@ import type {
   ToolkitTest,
 } from '../core/ports.ts';
 import { ACTOR } from '../core/principal.ts';
-import type { ConnectionsFlow, ConnectionView } from './api.ts';
+import type { ClientCredentialsFlow, ConnectionsFlow, ConnectionView } from './api.ts';
 import { deletionByPerson, endByPerson, revocationOrder, revokeNow } from './disconnect.ts';
 import type { Revoker } from './revocation.ts';
 import { notify } from './settle.ts';
@@ -36,6 +36,7 @@ export type ConnectionsDeps = {
   credentials: Pick<CredentialStore, 'read' | 'readForAttempt' | 'postpone'>;
   events: AuthEventStore;
   revoker: Pick<Revoker, 'attempt'>;
+  clientCredentials: ClientCredentialsFlow;
   notifier: Notifier;
   clock: Clock;
   random: Random;
@@ -53,16 +54,23 @@ function invalid(key: ConnectionKey, issues: readonly FieldIssue[]): AppError {
 }
 
 /**
- * Whether the stored token would be sent to a host, or belongs to an authorization server, other than it was given for.
- * Naming the very server that it is bound to is no move.
+ * Why the stored token must go: it would be sent to a host, or belongs to an authorization server, other than it was
+ * given for, or was obtained in another way. Naming the very server that it is bound to is no move.
  */
-function mustDrop(stored: ConnectionConfig, next: ConnectionConfig, { binding }: Credential): boolean {
-  if (next.auth_mode !== 'oauth' || movedDestinations(stored, next).has('endpoint')) return true;
+function dropReason(
+  stored: ConnectionConfig,
+  next: ConnectionConfig,
+  { binding }: Credential,
+): 'destination_changed' | 'grant_changed' | undefined {
+  if (next.auth_mode !== 'oauth' || movedDestinations(stored, next).has('endpoint')) return 'destination_changed';
+  if (isClientCredentials(binding) !== (next.oauth2_grant === 'client_credentials')) return 'grant_changed';
   const named = next.oauth2_token_url ?? next.oauth2_issuer;
-  if (named === undefined || binding === null) return false;
+  if (named === undefined || binding === null) return undefined;
   const bound = [binding.token_endpoint, binding.issuer].flatMap((url) => (url === null ? [] : [new URL(url).origin]));
-  return !bound.includes(new URL(named).origin);
+  return bound.includes(new URL(named).origin) ? undefined : 'destination_changed';
 }
+
+const grantOf = ({ oauth2_grant }: ConnectionConfig) => oauth2_grant ?? 'authorization_code';
 
 export interface ConnectionsRoom extends ConnectionsFlow {
   /** Saves on behalf of the configuration file; its connections cannot be edited elsewhere. */
@@ -135,6 +143,27 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     }
   }
 
+  /**
+   * A connection that asks in its own name needs nobody for its first token. Never after a Disconnect: that was said by a
+   * person. What goes wrong is in the history.
+   */
+  async function obtainFirst({ key, config }: Connection, actor: string): Promise<void> {
+    if (config.auth_mode !== 'oauth' || config.oauth2_grant !== 'client_credentials') return;
+    try {
+      const credential = await credentials.read(key);
+      const moved =
+        credential?.revocation?.reason === 'destination_changed' || credential?.revocation?.reason === 'grant_changed';
+      if (credential?.state === 'never_connected' || (credential?.state === 'revoked' && moved)) {
+        await deps.clientCredentials.acquire(key, actor);
+      }
+    } catch (error) {
+      deps.log.warn('the first token of a connection could not be obtained', {
+        connection: connectionLabel(key),
+        error,
+      });
+    }
+  }
+
   async function write(
     key: ConnectionKey,
     input: { config: Record<string, unknown>; description?: string },
@@ -144,7 +173,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
   ): Promise<Connection> {
     const config = checked(key, input.config, stored);
     const credential = stored?.config.auth_mode === 'oauth' ? await credentials.read(key) : undefined;
-    const drop = stored && credential?.state === 'connected' && mustDrop(stored.config, config, credential);
+    const drop = stored && credential?.state === 'connected' && dropReason(stored.config, config, credential);
     const order = stored && revocationOrder(stored, actor, deps.random);
     const result = await connections.save({
       key,
@@ -154,10 +183,10 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       actor,
       expected_revision: stored?.revision ?? null,
       // A consent that was asked for under the old destination must not land in the new one (lesson 45).
-      drop_consents: stored !== undefined && movedDestinations(stored.config, config).size > 0,
-      ...(drop && order
-        ? { settlement: endByPerson(stored, credential, 'destination_changed', order, clock.now()).settlement }
-        : {}),
+      drop_consents:
+        stored !== undefined &&
+        (movedDestinations(stored.config, config).size > 0 || grantOf(stored.config) !== grantOf(config)),
+      ...(drop && order ? { settlement: endByPerson(stored, credential, drop, order, clock.now()).settlement } : {}),
     });
     if (!result.saved) {
       throw new AppError(
@@ -195,6 +224,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       const stored = await connections.read(key);
       if (stored) editable(stored);
       const connection = await write(key, input, actor, 'api', stored);
+      await obtainFirst(connection, actor);
       return { created: stored === undefined, connection: view(connection, await credentials.read(key)) };
     },
 
@@ -232,9 +262,11 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     async declare(key, input) {
       for (let last = false; ; last = true) {
         const stored = await connections.read(key);
-        if (stored?.source === 'file' && stored.issues.length === 0 && unchanged(stored, input)) return;
         try {
-          await write(key, input, ACTOR.configurationFile, 'file', stored);
+          const same = stored?.source === 'file' && stored.issues.length === 0 && unchanged(stored, input);
+          const connection = same ? stored : await write(key, input, ACTOR.configurationFile, 'file', stored);
+          // A start waits for no authorization server.
+          void obtainFirst(connection, ACTOR.configurationFile);
           return;
         } catch (error) {
           // Replicas that start together declare the same file: whoever comes second finds it done.

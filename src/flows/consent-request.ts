@@ -65,7 +65,7 @@ function bindingOf(
   };
 }
 
-function configuredClient(
+export function configuredClient(
   config: ConnectionConfig,
   metadata: ServerMetadata,
   profile: ProviderProfile,
@@ -139,7 +139,11 @@ async function chooseClient(
   return fromRegistration(registered);
 }
 
-async function connectionFor(deps: ConsentRequestDeps, key: ConnectionKey): Promise<Connection> {
+/** @throws AppError not_found, invalid_config, invalid_request (auth_mode is not oauth) */
+export async function connectionFor(
+  deps: Pick<ConsentRequestDeps, 'connections'>,
+  key: ConnectionKey,
+): Promise<Connection> {
   const connection = await deps.connections.read(key);
   if (!connection) {
     throw new AppError('not_found', `There is no connection ${connectionLabel(key)}. Create it first.`);
@@ -172,6 +176,10 @@ export async function buildConsent(
 ): Promise<{ consent: PendingConsent; revision: bigint }> {
   const connection = await connectionFor(deps, key);
   const { config } = connection;
+  if (config.oauth2_grant === 'client_credentials') {
+    const message = `${connectionLabel(key)} obtains its tokens by itself (oauth2_grant client_credentials): nobody signs in. Get a token with reacquire-oauth.`;
+    throw new AppError('invalid_request', message);
+  }
   const metadata = await deps.authorizationServer.discover(config);
   const profile = connectionProfile(config, metadata.token_endpoint);
   const { scope, prompt } = chooseScope(config, metadata, profile);

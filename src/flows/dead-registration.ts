@@ -1,10 +1,10 @@
+import { REFUSES_CLIENT } from '../core/auth-event.ts';
 import { originOfTrust } from '../core/authorization-request.ts';
 import { type ConnectionConfig, type ConnectionKey, connectionLabel } from '../core/connection.ts';
 import { type ClientBinding, issuerOf } from '../core/credential.ts';
 import type { AuthorizationServer, Clock, Log, Random, RegistrationStore, TokenRequestClient } from '../core/ports.ts';
 import { connectionProfile } from '../core/provider-profile.ts';
 import { Secret } from '../core/redact.ts';
-import { REFUSES_CLIENT } from '../core/refresh-outcome.ts';
 import { readTokenReply } from '../core/token-response.ts';
 
 /** A person waits for it, between the click and the provider's page. */

@@ -1,5 +1,5 @@
 import type { ConnectionConfig } from '../core/connection.ts';
-import type { Credential, Schedule } from '../core/credential.ts';
+import { type Credential, isClientCredentials, type Schedule } from '../core/credential.ts';
 import type {
   Clock,
   CredentialStore,
@@ -63,17 +63,18 @@ export function scheduleOf(context: Context, tokenSet: TokenSet): Schedule {
   const { refresh_expires_at, fixed } = deadlineOf(context, tokenSet);
   const profile = profileOf(context);
   const connecting = entry.purpose === 'connect';
+  const renewsItself = isClientCredentials(entry.binding);
   return nextRefresh({
     token: {
       expires_at: tokenSet.expires_at,
       refresh_expires_at,
-      has_refresh_token: (tokenSet.refresh_token ?? entry.presented_refresh_token) !== null,
+      has_refresh_token: renewsItself || (tokenSet.refresh_token ?? entry.presented_refresh_token) !== null,
       received_at: tokenSet.received_at,
       refresh_used_at: tokenSet.received_at,
     },
     wall_clock: !connecting && fixed,
-    refresh_max_lifetime: refreshMaxLifetime(config, profile, refresh_expires_at),
-    canary: connecting && profile.refresh_canary,
+    refresh_max_lifetime: renewsItself ? null : refreshMaxLifetime(config, profile, refresh_expires_at),
+    canary: connecting && profile.refresh_canary && !renewsItself,
     settings: deps.settings,
     jitter: deps.random.fraction(),
   });

@@ -2,7 +2,7 @@ import type { AuthEventDetail, NewAuthEvent } from '../core/auth-event.ts';
 import { type ConnectionConfig, type ConnectionKey, connectionLabel } from '../core/connection.ts';
 import { isoOrNull } from '../core/connection-status.ts';
 import type { Credential, Settlement, SettleResult, TokenChange } from '../core/credential.ts';
-import { idpHostOf } from '../core/credential.ts';
+import { idpHostOf, isClientCredentials } from '../core/credential.ts';
 import { gradeGrant } from '../core/grant-grade.ts';
 import type { EscrowEntry } from '../core/ports.ts';
 import { type RefreshOutcome, refreshOutcome } from '../core/refresh-outcome.ts';
@@ -82,7 +82,7 @@ function connected(context: Context, tokenSet: TokenSet): Settlement {
   const scope = tokenSet.scope ?? entry.binding.scope;
   const has_refresh_token = fingerprint !== null;
   const facts = { ...tokenSet, scope, has_refresh_token, authenticated_at: tokenSet.received_at };
-  const grade = gradeGrant(facts, profileOf(context));
+  const grade = isClientCredentials(entry.binding) ? [] : gradeGrant(facts, profileOf(context));
   return {
     key: entry.key,
     fence: { by: 'consent', incarnation: entry.incarnation, consent_seq },
@@ -211,14 +211,30 @@ function settlementOf(
   return kept(context, outcome, credential, weighed);
 }
 
+/**
+ * There is no grant that could be dead: what is refused is the client. A refresh token that is given against the RFC is
+ * left alone, since the next token is obtained as this one was.
+ * @see https://www.rfc-editor.org/rfc/rfc6749#section-4.4.3
+ */
+function ofClientCredentials(outcome: RefreshOutcome): RefreshOutcome {
+  if (outcome.type === 'success') {
+    const { refresh_token: _none, ...token_set } = outcome.token_set;
+    return { type: 'success', token_set: { ...token_set, refresh_expires_at: null } };
+  }
+  if (outcome.type !== 'revoked') return outcome;
+  const { idp_error_code, http_status } = outcome;
+  return { type: 'misconfigured', idp_error_code, http_status, retry_after: null };
+}
+
 function outcomeOf(context: Context): RefreshOutcome {
   const { entry } = context;
   const answer = readTokenReply(entry.reply, entry.received_at);
-  return refreshOutcome(answer, {
+  const outcome = refreshOutcome(answer, {
     profile: profileOf(context),
     ambiguous_before: entry.ambiguous_before,
     deadline_passed: deadlinePassed(context),
   });
+  return isClientCredentials(entry.binding) ? ofClientCredentials(outcome) : outcome;
 }
 
 function tell(deps: SettleDeps, entry: EscrowEntry, outcome: RefreshOutcome, result: SettleResult): void {

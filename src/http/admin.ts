@@ -146,8 +146,12 @@ export function createAdminHandlers(deps: AdminDeps): AdminHandlers {
     listEvents: async ({ query }) => ok(await history(query)),
 
     async reacquireOAuth({ params, caller, request }) {
-      await statusOf(params);
+      const { grant, token_acquired } = await statusOf(params);
       const { actor } = caller.principal;
+      if (grant === 'client_credentials' && !token_acquired) {
+        await flows.clientCredentials.acquire(params, actor);
+        return ok({ outcome: 'refreshed', status: await statusOf(params) });
+      }
       const result = await flows.refresh.refresh({ key: params, reason: 'operator', actor, signal: request.signal });
       const status = await statusOf(params);
       const problem = refreshProblem(params, result, status, clock.now());

@@ -1,7 +1,13 @@
 import type { ENGINES } from '../contract/schemas.ts';
 import type { AccessStore, Clock, Log, Random } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
-import type { AuthorizeFlow, ConnectionsFlow, DisconnectFlow, RefreshFlow } from '../flows/api.ts';
+import type {
+  AuthorizeFlow,
+  ClientCredentialsFlow,
+  ConnectionsFlow,
+  DisconnectFlow,
+  RefreshFlow,
+} from '../flows/api.ts';
 import type { ApiKeys } from './api-keys.ts';
 
 /** What is mounted beside the admin API: the MCP face. It is reached with an API key alone, never with a cookie. */
@@ -18,6 +24,7 @@ export type HttpDeps = {
     disconnect: DisconnectFlow;
     authorize: AuthorizeFlow;
     refresh: RefreshFlow;
+    clientCredentials: ClientCredentialsFlow;
   };
   access: AccessStore;
   apiKeys: ApiKeys;

@@ -34,6 +34,17 @@ export function createAuthorizationServer(tools: {
         listen_ms: request.listen_ms,
         origin_of_trust: request.origin_of_trust,
       }),
+    clientCredentials: (client, request) =>
+      tokenRequest(tools, client, {
+        fields: {
+          grant_type: 'client_credentials',
+          scope: client.binding.scope,
+          resource: client.binding.resource,
+        },
+        accept: tasteOf(client, request).token_accept,
+        listen_ms: request.listen_ms,
+        origin_of_trust: request.origin_of_trust,
+      }),
     refresh: (client, request) => {
       const profile = tasteOf(client, request);
       return tokenRequest(tools, client, {

@@ -103,10 +103,13 @@ export async function discover(tools: Tools, config: ConnectionConfig): Promise<
     const alone = typedAlone(config, authorizationUrl, tokenUrl);
     return { ...(await discoverTyped(tools, config, alone)), ...NO_RESOURCE };
   }
+  const asksItself = config.oauth2_grant === 'client_credentials';
+  // Nobody is sent to an authorization page, so none has to be found.
+  if (asksItself && tokenUrl !== undefined) return { ...typedAlone(config, tokenUrl, tokenUrl), ...NO_RESOURCE };
   const metadata =
     issuer === undefined
       ? await discoverFromUpstream(tools, config)
       : { ...withTyped(config, await discoverIssuer(tools, [issuer], { url: 'typed' })), ...NO_RESOURCE };
-  requirePkce(config, metadata);
+  if (!asksItself) requirePkce(config, metadata);
   return metadata;
 }

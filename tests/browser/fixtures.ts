@@ -12,6 +12,7 @@ export const HOST = 'login.example.com';
 export function connectedStatus(over: Partial<OAuthStatus> = {}): OAuthStatus {
   return {
     configured: true,
+    grant: 'authorization_code',
     state: 'connected',
     health: 'ok',
     summary: 'Connected. Tokens are refreshed in the background.',

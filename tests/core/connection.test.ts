@@ -75,7 +75,7 @@ describe('a configuration', () => {
     ['api_key_header', 'X Key', 'api_key_header', 'not a valid header name'],
     ['static_headers', { 'X Team': 'a' }, 'static_headers.X Team', ''],
     ['static_headers', { 'X-Team': '' }, 'static_headers.X-Team', 'empty'],
-    ['oauth2_grant', 'client_credentials', 'oauth2_grant', 'authorization_code'],
+    ['oauth2_grant', 'password', 'oauth2_grant', 'authorization_code'],
     ['oauth2_issuer', 'x', 'oauth2_issuer', 'absolute'],
     ['oauth2_token_url', 'x', 'oauth2_token_url', 'absolute'],
     ['oauth2_revocation_url', 'x', 'oauth2_revocation_url', 'absolute'],

@@ -9,6 +9,7 @@ import { DEFAULT_PROTOCOL_SETTINGS, type ProtocolSettings } from '../../src/core
 import type { OpenDatabase } from '../../src/db/open.ts';
 import { createAccessTokens } from '../../src/flows/access-token.ts';
 import { createAuthorize } from '../../src/flows/authorize.ts';
+import { createClientCredentials } from '../../src/flows/client-credentials.ts';
 import { createConnections } from '../../src/flows/connections.ts';
 import { createDisconnect } from '../../src/flows/disconnect.ts';
 import { createReplyKeeper } from '../../src/flows/escrow.ts';
@@ -117,9 +118,11 @@ export async function createWorld(opened: OpenDatabase) {
     const keeper = createReplyKeeper({ ...shared, escrow: { ...disk, ...options.escrow }, revoker });
     const listening = new Set<string>();
     const door = createRefreshDoor({ ...shared, keeper, listening });
+    const clientCredentials = createClientCredentials({ ...shared, keeper, listening });
     return {
       self,
       settings,
+      clientCredentials,
       keeper,
       listening,
       door,
@@ -132,6 +135,7 @@ export async function createWorld(opened: OpenDatabase) {
       connections: createConnections({
         ...shared,
         revoker,
+        clientCredentials,
         testUpstream: async ({ key }) => {
           tests.push(key.name);
           return { ok: true, message: 'fine', details: {} };

@@ -18,6 +18,7 @@ export const PROVIDER_PAGE = 'https://idp.example/authorize?state=x';
 
 export const STATUS: OAuthStatus = {
   configured: true,
+  grant: 'authorization_code',
   state: 'connected',
   health: 'ok',
   summary: 'Connected. Tokens are refreshed in the background.',
@@ -159,6 +160,7 @@ export function fakeApp(changes: Partial<HttpDeps> = {}) {
   const random = countingRandom();
   const deps: HttpDeps = {
     flows: {
+      clientCredentials: { acquire: async () => undefined },
       disconnect: {
         async disconnect(key, actor) {
           note('disconnect', { key, actor });

@@ -352,6 +352,7 @@ export function serverOf(world: World, life: Life): AuthorizationServer {
       return METADATA;
     },
     register: () => Promise.reject(new Error('this server registers nobody')),
+    clientCredentials: () => Promise.reject(new Error('this server knows people only')),
     exchangeCode(_client, { code, listen_ms }) {
       const state = code.replace(/^code-/, '');
       return exchange(world, life, 'code', listen_ms, () => provider.exchange(state, scheduler.now), null);

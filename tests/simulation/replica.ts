@@ -66,6 +66,7 @@ function wire(world: World, life: Life): Flows {
     authorize: createAuthorize({ ...shared, keeper, listening }),
     disconnect: createDisconnect({ ...shared, revoker }),
     connections: createConnections({
+      clientCredentials: { acquire: async () => undefined },
       ...shared,
       revoker,
       testUpstream: async () => ({ ok: true, message: 'fine', details: {} }),

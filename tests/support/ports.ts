@@ -186,6 +186,7 @@ export function scriptedServer(metadata: Partial<ServerMetadata> = {}) {
   const families = new Map<string, { current: number; dead: boolean }>();
   const refreshScripts: Script[] = [];
   const exchangeScripts: Script[] = [];
+  const askScripts: ((honest: () => TokenReply) => TokenReply | Promise<TokenReply>)[] = [];
   let consents = 0;
 
   const tokensOf = (family: string, index: number, more: object = {}) =>
@@ -211,6 +212,8 @@ export function scriptedServer(metadata: Partial<ServerMetadata> = {}) {
     presented: [] as Presentation[],
     exchanged: [] as { code: string; redirect_uri: string; code_verifier: string; client: TokenRequestClient }[],
     revoked: [] as string[],
+    /** The clients that asked in their own name. */
+    asked: [] as TokenRequestClient[],
     registered: [] as { redirect_uri: string; scope: string | null; trust: string }[],
     metadata: {
       issuer: 'https://idp.example',
@@ -234,6 +237,7 @@ export function scriptedServer(metadata: Partial<ServerMetadata> = {}) {
     /** The next answers to a revocation, before `revokeAnswers`. */
     revokeNext: [] as (() => Promise<RevocationReply>)[],
     onRefresh: (...scripts: Script[]) => void refreshScripts.push(...scripts),
+    onAsk: (...scripts: typeof askScripts) => void askScripts.push(...scripts),
     onExchange: (...scripts: Script[]) => void exchangeScripts.push(...scripts),
     /** The server ends the grant, as when its user withdraws it. */
     kill: (family: string) => void families.set(family, { current: -1, dead: true }),
@@ -264,6 +268,12 @@ export function scriptedServer(metadata: Partial<ServerMetadata> = {}) {
         return tokensOf(`c${consents}`, 0);
       };
       return (exchangeScripts.shift() ?? ((run) => run()))(honest, request);
+    },
+    async clientCredentials(client: TokenRequestClient) {
+      server.asked.push(client);
+      const honest = () =>
+        answer({ access_token: `access-own${server.asked.length}`, token_type: 'Bearer', expires_in: 3600 });
+      return (askScripts.shift() ?? ((run) => run()))(honest);
     },
     async refresh(client: TokenRequestClient, request: Parameters<AuthorizationServer['refresh']>[1]) {
       const token = request.refresh_token.reveal();

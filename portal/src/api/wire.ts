@@ -22,6 +22,7 @@ export {
   AUTH_EVENT_TYPES,
   AUTH_MODES,
   CONNECTION_NAME,
+  OAUTH_GRANTS,
   PROVIDER_IDS,
   REDACTED,
 } from '../../../src/contract/schemas.ts';

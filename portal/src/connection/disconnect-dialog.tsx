@@ -25,7 +25,9 @@ export function DisconnectDialog(props: {
       title={`Disconnect ${name}?`}
       consequences={[
         `Its token is deleted here and revoked at ${status.idp_host ?? 'the identity provider'}, where that is offered.`,
-        'Calls of its tools fail until somebody signs in again.',
+        status.grant === 'client_credentials'
+          ? 'Calls of its tools fail until somebody gets a new token here.'
+          : 'Calls of its tools fail until somebody signs in again.',
         'Its configuration and its history stay.',
       ]}
       keep="Keep it connected"

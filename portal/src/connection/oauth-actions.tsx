@@ -1,5 +1,5 @@
 import { useMutation } from '@tanstack/react-query';
-import { LogIn, RefreshCw } from 'lucide-react';
+import { KeyRound, LogIn, RefreshCw } from 'lucide-react';
 import { api, problemMessage, refetchConnection } from '../api/queries.ts';
 import { ApiProblem, type ConnectionKey, type OAuthStatus } from '../api/wire.ts';
 import { refreshedWords } from '../text/outcomes.ts';
@@ -73,27 +73,57 @@ function RefreshOutcome({ refresh }: { refresh: ReturnType<typeof useRefreshNow>
   return null;
 }
 
+/** How a connection comes by its first token: a person signs in, or nobody needs to. */
+function FirstToken(props: {
+  status: OAuthStatus;
+  asking: boolean;
+  leaving: boolean;
+  onAsk: () => void;
+  onConnect: () => void;
+}) {
+  const { status } = props;
+  if (status.grant === 'client_credentials') {
+    if (!status.needs_reauth) return null;
+    return (
+      <Button look="primary" icon={<KeyRound size={16} aria-hidden />} busy={props.asking} onClick={props.onAsk}>
+        Get a token
+      </Button>
+    );
+  }
+  return (
+    <Button
+      look={status.needs_reauth ? 'primary' : 'plain'}
+      icon={<LogIn size={16} aria-hidden />}
+      busy={props.leaving}
+      onClick={props.onConnect}
+    >
+      {status.state === 'never_connected' ? 'Connect' : 'Reconnect'}
+    </Button>
+  );
+}
+
 export function OAuthActions({ connectionKey, status }: { connectionKey: ConnectionKey; status: OAuthStatus }) {
   const connect = useConnect(connectionKey);
   const refresh = useRefreshNow(connectionKey);
   const disconnection = useDisconnect(connectionKey);
-  const first = status.state === 'never_connected';
   const leaving = connect.isPending || connect.isSuccess;
   return (
     <div className="space-y-4">
       <div className="flex flex-wrap gap-2">
-        <Button
-          look={status.needs_reauth ? 'primary' : 'plain'}
-          icon={<LogIn size={16} aria-hidden />}
-          busy={leaving}
-          onClick={() => {
+        <FirstToken
+          status={status}
+          asking={refresh.isPending}
+          leaving={leaving}
+          onAsk={() => {
+            disconnection.reset();
+            refresh.mutate();
+          }}
+          onConnect={() => {
             refresh.reset();
             disconnection.reset();
             connect.mutate();
           }}
-        >
-          {first ? 'Connect' : 'Reconnect'}
-        </Button>
+        />
         {status.state === 'connected' && (
           <Button
             icon={<RefreshCw size={16} aria-hidden />}

@@ -25,6 +25,11 @@ function refreshExpiry(status: OAuthStatus): string {
   return status.has_refresh_token ? 'Not disclosed by the provider' : 'Not applicable';
 }
 
+function refreshTokenWords({ grant, has_refresh_token }: OAuthStatus): string {
+  if (grant === 'client_credentials') return 'Not needed: the client secret renews it';
+  return has_refresh_token ? 'Present' : 'None was given';
+}
+
 function ScopeCell({ scope }: { scope: string | null }) {
   const scopes = scope?.split(/\s+/).filter(Boolean) ?? [];
   return (
@@ -55,7 +60,7 @@ export function StatusGrid({ status }: { status: OAuthStatus }) {
       <Cell term="Last refreshed">
         <TimeOr iso={status.last_refreshed_at} otherwise="Not yet" />
       </Cell>
-      <Cell term="Refresh token">{status.has_refresh_token ? 'Present' : 'None was given'}</Cell>
+      <Cell term="Refresh token">{refreshTokenWords(status)}</Cell>
       <Cell term="Refresh token expires">
         <TimeOr iso={status.refresh_expires_at} otherwise={refreshExpiry(status)} />
       </Cell>

@@ -1,4 +1,4 @@
-import { AUTH_MODES, type AuthMode, type FieldIssue, PROVIDER_IDS, REDACTED } from '../api/wire.ts';
+import { AUTH_MODES, type AuthMode, type FieldIssue, OAUTH_GRANTS, PROVIDER_IDS, REDACTED } from '../api/wire.ts';
 
 export type Config = Readonly<Record<string, unknown>>;
 /** What stands in the form, by configuration key. A missing key is an empty field. */
@@ -30,6 +30,14 @@ const MODE_FIELDS: Record<AuthMode, readonly ConfigField[]> = {
     { key: 'password', label: 'Password', type: 'secret', required: true },
   ],
   oauth: [
+    {
+      key: 'oauth2_grant',
+      label: 'Grant',
+      type: 'choice',
+      choices: OAUTH_GRANTS,
+      hint: 'client_credentials: the platform asks in its own name, with a client id and secret; nobody signs in.',
+      advanced: true,
+    },
     {
       key: 'oauth2_client_id',
       label: 'Client ID',
