@@ -17,7 +17,7 @@ describeFlow('an authorization server that refuses everybody for a while', (worl
   async function connectAll(names = NAMES): Promise<void> {
     for (const [index, name] of names.entries()) await world().connected(`${name}0`, key(name), at(index * SECOND));
   }
-  const idle = (process: Process) => vi.waitFor(() => expect(process.door.inFlight).toBe(0));
+  const idle = (process: Process) => vi.waitFor(() => expect(process.door.inFlight).toBe(0), { timeout: 20_000 });
   async function turn(...processes: Process[]): Promise<number> {
     let all = 0;
     for (const process of processes) {
@@ -196,7 +196,7 @@ describeFlow('one refusal among connections that are well', (world) => {
   const run = async (process: Process, times: number) => {
     for (let count = 0; count < times; count += 1) {
       await process.keepalive.runOnce();
-      await vi.waitFor(() => expect(process.door.inFlight).toBe(0));
+      await vi.waitFor(() => expect(process.door.inFlight).toBe(0), { timeout: 20_000 });
       await world().pass(5 * SECOND);
     }
   };
@@ -294,7 +294,7 @@ describeFlow('an outage of one authorization server', (world) => {
     const run = async (ms: number) => {
       for (let passed = 0; passed < ms; passed += 5 * SECOND) {
         await process.keepalive.runOnce();
-        await vi.waitFor(() => expect(process.door.inFlight).toBe(0));
+        await vi.waitFor(() => expect(process.door.inFlight).toBe(0), { timeout: 20_000 });
         await world().pass(5 * SECOND);
       }
     };
