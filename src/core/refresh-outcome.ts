@@ -3,17 +3,18 @@ import type { ProviderProfile } from './provider-profile.ts';
 import type { TokenAnswer } from './token-response.ts';
 import type { TokenSet } from './token-set.ts';
 
+/** Words of their own that GitHub and Slack have for a client id or secret that is wrong. */
+export const WRONG_CLIENT_CODES: readonly string[] = [
+  'incorrect_client_credentials',
+  'bad_client_secret',
+  'invalid_client_id',
+];
+
 /**
  * Codes that speak about us, the client, and not about the grant: the token is kept (RFC 6749 §5.2). `invalid_grant`
  * is among the protocol's codes, and matched before these.
  */
-const ABOUT_US = new Set([
-  ...PROTOCOL_CODES,
-  // GitHub and Slack have words of their own for a client id or secret that is wrong.
-  'incorrect_client_credentials',
-  'bad_client_secret',
-  'invalid_client_id',
-]);
+const ABOUT_US: ReadonlySet<string> = new Set([...PROTOCOL_CODES, ...WRONG_CLIENT_CODES]);
 
 /** What follows from an answer: one row of the table in design §4. */
 export type RefreshOutcome =

@@ -10,10 +10,12 @@ import {
 } from '../core/connection.ts';
 import { movedDestinations, redactConfig, resolveRedacted, splitSecrets } from '../core/connection-secrets.ts';
 import { isoOrNull, oauthStatus } from '../core/connection-status.ts';
-import { type Credential, isClientCredentials } from '../core/credential.ts';
+import type { Credential } from '../core/credential.ts';
+import { dropReason, grantOf } from '../core/dropped-token.ts';
 import { AppError, type FieldIssue, isAppError } from '../core/errors.ts';
 import type {
   AuthEventStore,
+  AuthorizationServer,
   Clock,
   Connection,
   ConnectionSource,
@@ -26,6 +28,7 @@ import type {
 } from '../core/ports.ts';
 import { ACTOR } from '../core/principal.ts';
 import type { ClientCredentialsFlow, ConnectionsFlow, ConnectionView } from './api.ts';
+import { checkClient, withClient } from './client-check.ts';
 import { deletionByPerson, endByPerson, revocationOrder, revokeNow } from './disconnect.ts';
 import type { Revoker } from './revocation.ts';
 import { notify } from './settle.ts';
@@ -37,6 +40,7 @@ export type ConnectionsDeps = {
   events: AuthEventStore;
   revoker: Pick<Revoker, 'attempt'>;
   clientCredentials: ClientCredentialsFlow;
+  authorizationServer: Pick<AuthorizationServer, 'refresh'>;
   notifier: Notifier;
   clock: Clock;
   random: Random;
@@ -52,25 +56,6 @@ function listIssues(issues: readonly FieldIssue[]): string {
 function invalid(key: ConnectionKey, issues: readonly FieldIssue[]): AppError {
   return new AppError('invalid_config', `${connectionLabel(key)} was not saved: ${listIssues(issues)}.`, { issues });
 }
-
-/**
- * Why the stored token must go: it would be sent to a host, or belongs to an authorization server, other than it was
- * given for, or was obtained in another way. Naming the very server that it is bound to is no move.
- */
-function dropReason(
-  stored: ConnectionConfig,
-  next: ConnectionConfig,
-  { binding }: Credential,
-): 'destination_changed' | 'grant_changed' | undefined {
-  if (next.auth_mode !== 'oauth' || movedDestinations(stored, next).has('endpoint')) return 'destination_changed';
-  if (isClientCredentials(binding) !== (next.oauth2_grant === 'client_credentials')) return 'grant_changed';
-  const named = next.oauth2_token_url ?? next.oauth2_issuer;
-  if (named === undefined || binding === null) return undefined;
-  const bound = [binding.token_endpoint, binding.issuer].flatMap((url) => (url === null ? [] : [new URL(url).origin]));
-  return bound.includes(new URL(named).origin) ? undefined : 'destination_changed';
-}
-
-const grantOf = ({ oauth2_grant }: ConnectionConfig) => oauth2_grant ?? 'authorization_code';
 
 export interface ConnectionsRoom extends ConnectionsFlow {
   /** Saves on behalf of the configuration file; its connections cannot be edited elsewhere. */
@@ -173,7 +158,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
   ): Promise<Connection> {
     const config = checked(key, input.config, stored);
     const credential = stored?.config.auth_mode === 'oauth' ? await credentials.read(key) : undefined;
-    const drop = stored && credential?.state === 'connected' && dropReason(stored.config, config, credential);
+    const drop = stored && credential?.state === 'connected' && dropReason(stored.config, config, credential.binding);
     const order = stored && revocationOrder(stored, actor, deps.random);
     const result = await connections.save({
       key,
@@ -254,7 +239,13 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       if (issue) {
         return { ok: false, message: `The configuration is not valid: ${issue.path} ${issue.message}.`, details: {} };
       }
-      return deps.testUpstream(connection, signal);
+      const stored = connection.config.auth_mode === 'oauth' ? await credentials.readForAttempt(key) : undefined;
+      const secret = stored?.secrets?.client_secret ?? null;
+      const [upstream, client] = await Promise.all([
+        deps.testUpstream(connection, signal),
+        stored ? checkClient(deps, connection.config, stored.credential, secret) : null,
+      ]);
+      return client === null ? upstream : withClient(upstream, client);
     },
 
     history: (query) => deps.events.list(query),

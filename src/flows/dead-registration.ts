@@ -1,15 +1,8 @@
 import { REFUSES_CLIENT } from '../core/auth-event.ts';
-import { originOfTrust } from '../core/authorization-request.ts';
 import { type ConnectionConfig, type ConnectionKey, connectionLabel } from '../core/connection.ts';
 import { type ClientBinding, issuerOf } from '../core/credential.ts';
-import type { AuthorizationServer, Clock, Log, Random, RegistrationStore, TokenRequestClient } from '../core/ports.ts';
-import { connectionProfile } from '../core/provider-profile.ts';
-import { Secret } from '../core/redact.ts';
-import { readTokenReply } from '../core/token-response.ts';
-
-/** A person waits for it, between the click and the provider's page. */
-const CHECK_MS = 5_000;
-const BOGUS_BYTES = 32;
+import type { Log, RegistrationStore, TokenRequestClient } from '../core/ports.ts';
+import { type ClientCheckDeps, presentBogusToken } from './client-check.ts';
 
 /**
  * A server that refuses a client which we registered there ourselves has forgotten it, or let it expire: the next consent
@@ -37,20 +30,13 @@ export async function forgetRefused(
 
 /**
  * Whether the server still knows a client, before a person is sent there: at the authorization endpoint a client that is
- * gone ends on a page of the provider, of which this server never hears. Asked with a refresh token that never was one;
- * only a plain `invalid_client` counts as no.
+ * gone ends on a page of the provider, of which this server never hears. Only a plain `invalid_client` counts as no.
  */
 export async function isStillRegistered(
-  deps: { authorizationServer: Pick<AuthorizationServer, 'refresh'>; clock: Clock; random: Random },
+  deps: ClientCheckDeps,
   client: TokenRequestClient,
   config: ConnectionConfig,
 ): Promise<boolean> {
-  const reply = await deps.authorizationServer.refresh(client, {
-    refresh_token: new Secret(Buffer.from(deps.random.bytes(BOGUS_BYTES)).toString('base64url')),
-    listen_ms: CHECK_MS,
-    origin_of_trust: originOfTrust(config),
-    profile: connectionProfile(config, client.binding.token_endpoint),
-  });
-  const answer = readTokenReply(reply, deps.clock.now());
+  const answer = await presentBogusToken(deps, client, config);
   return answer.type !== 'error' || answer.error !== 'invalid_client';
 }

@@ -40,7 +40,13 @@ describe('a client that a real identity provider refuses', () => {
     await platform.explain(name, async () => {
       await platform.putConnection(name, { ...config, oauth2_client_secret: client_secret });
       await platform.connect(name, demo);
+      const test = () => platform.api.testConnection({ params: { kind: 'mcp', name } });
+      expect(await test()).toMatchObject({ ok: true, message: expect.stringContaining('(client_secret_basic)') });
       await platform.putConnection(name, { ...config, oauth2_client_secret: 'mistyped' });
+      expect(await test()).toMatchObject({
+        ok: false,
+        message: expect.stringContaining('refuses this client (tried: client_secret_basic, client_secret_basic_raw, '),
+      });
       await reacquire(name);
       await until(async () => expect(await platform.status(name)).toMatchObject({ health: 'client_misconfigured' }));
       const before = await platform.history(name);

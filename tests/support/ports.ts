@@ -199,7 +199,8 @@ export function scriptedServer(metadata: Partial<ServerMetadata> = {}) {
     });
 
   function rotate(token: string): TokenReply {
-    const [, name = '', index = ''] = /^refresh-(\w+)t(\d+)$/.exec(token) ?? [];
+    const [, name, index] = /^refresh-(\w+)t(\d+)$/.exec(token) ?? [];
+    if (name === undefined) return INVALID_GRANT;
     const family = families.get(name) ?? { current: 0, dead: false };
     families.set(name, family);
     if (Number(index) !== family.current) family.dead = true;

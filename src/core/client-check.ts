@@ -1,0 +1,55 @@
+import { PROTOCOL_CODES } from './auth-event.ts';
+import { TOKEN_ENDPOINT_AUTH_METHODS, type TokenEndpointAuthMethod } from './connection.ts';
+import type { ClientBinding } from './credential.ts';
+import { WRONG_CLIENT_CODES } from './refresh-outcome.ts';
+import type { TokenAnswer } from './token-response.ts';
+
+/** What an answer to a refresh token that never was one says about the client that presented it. */
+export type ClientVerdict = 'accepted' | 'refused' | 'unclear';
+
+export type ClientTrial = {
+  method: TokenEndpointAuthMethod;
+  verdict: ClientVerdict;
+  /** The provider's code, made safe; null where it gave none. */
+  idp_error_code: string | null;
+};
+
+/** Said only to a client that has proved itself: its token is refused, or it may not use this grant (RFC 6749 §5.2). */
+const PROVED = ['invalid_grant', 'unauthorized_client'].filter((code) => PROTOCOL_CODES.has(code));
+
+/** @see https://www.rfc-editor.org/rfc/rfc6749#section-5.2 */
+export function clientVerdict(answer: TokenAnswer, deadGrantCodes: readonly string[]): ClientVerdict {
+  if (answer.type !== 'error') return 'unclear';
+  if (PROVED.includes(answer.error) || deadGrantCodes.includes(answer.error)) return 'accepted';
+  return answer.error === 'invalid_client' || WRONG_CLIENT_CODES.includes(answer.error) ? 'refused' : 'unclear';
+}
+
+/** Which ways are worth trying, the configured one first; without a secret there is but one. */
+export function methodsToTry(configured: TokenEndpointAuthMethod, hasSecret: boolean): TokenEndpointAuthMethod[] {
+  if (!hasSecret) return ['none'];
+  return [configured, ...TOKEN_ENDPOINT_AUTH_METHODS.filter((method) => method !== configured)];
+}
+
+/** What came of the trials, as a person reads it. */
+export function clientSentence(
+  host: string,
+  configured: TokenEndpointAuthMethod,
+  trials: readonly ClientTrial[],
+  source: ClientBinding['client_source'],
+): string {
+  const works = trials.find(({ verdict }) => verdict === 'accepted')?.method;
+  if (works === configured) return `${host} accepts this client (${works}).`;
+  if (works !== undefined) {
+    return `${host} accepts this client by ${works}, but not by ${configured}, which the connection uses: set oauth2_token_endpoint_auth_method to ${works}.`;
+  }
+  const last = trials.at(-1);
+  if (!last || last.verdict === 'unclear') {
+    return `${host} did not tell whether it accepts this client (${last?.idp_error_code ?? 'no readable answer'}).`;
+  }
+  const tried = trials.map(({ method }) => method).join(', ');
+  const advice =
+    source === 'dynamic_registration'
+      ? 'Reconnect it in a browser: that registers another client.'
+      : 'Check oauth2_client_id and oauth2_client_secret.';
+  return `${host} refuses this client (tried: ${tried}). ${advice}`;
+}
