@@ -166,6 +166,13 @@ describe('the first start', () => {
     expect(existsSync(join(dataDir, 'database.new-abc123'))).toBe(false);
   });
 
+  it.each(['', '\0\0', 'eighteen'])('says that a database is damaged whose version reads %j', async (version) => {
+    const dataDir = freshDirectory();
+    mkdirSync(join(dataDir, 'database'));
+    writeFileSync(join(dataDir, 'database/PG_VERSION'), version);
+    await expect(prepareDatabase(dataDir)).rejects.toThrow(/is damaged: its PG_VERSION names no version\. Restore it/);
+  });
+
   it('refuses a directory of another PostgreSQL, and of another PGlite', { timeout: 30_000 }, async () => {
     const dataDir = freshDirectory();
     await prepareDatabase(dataDir, inject('databaseImage'));

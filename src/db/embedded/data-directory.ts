@@ -71,6 +71,12 @@ function refuseForeignEngine(dataDir: string, database: string): void {
       `${database} is not a database of this server and not empty. Move it away, or choose another --data-dir.`,
     );
   }
+  if (!/^\d+$/.test(major)) {
+    throw new AppError(
+      'data_dir',
+      `The database in ${database} is damaged: its PG_VERSION names no version. Restore it from a backup, or move it away.`,
+    );
+  }
   const pglite = readMarker(database) ?? ENGINE.pglite;
   if (major === ENGINE.postgres_major && engineLine(pglite) === engineLine(ENGINE.pglite)) return;
   throw new AppError(
