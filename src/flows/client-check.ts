@@ -74,9 +74,10 @@ export function withClient(
   { ok, message, details }: ToolkitTest,
   { configured, trials, sentence }: ClientCheck,
 ): ToolkitTest {
+  const refused = trials[0]?.verdict === 'refused';
   return {
-    ok: ok && trials[0]?.verdict !== 'refused',
-    message: `${message} ${sentence}`,
+    ok: ok && !refused,
+    message: `${message} ${refused && ok ? 'But its token cannot be renewed: ' : ''}${sentence}`,
     details: { ...details, client_authentication: { configured, trials } },
   };
 }

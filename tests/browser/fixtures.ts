@@ -103,6 +103,36 @@ export function failingStatus(): OAuthStatus {
   });
 }
 
+/** A connection that asks in its own name. */
+export const GETS_TOKEN: Partial<OAuthStatus> = { grant: 'client_credentials' };
+
+export function ownClientStatus(): OAuthStatus {
+  return connectedStatus({
+    ...GETS_TOKEN,
+    has_refresh_token: false,
+    refresh_expires_at: null,
+    forecast: {
+      lives_until: null,
+      reason: 'client_credentials',
+      sentence: `Tokens are obtained with the client's own secret for as long as ${HOST} accepts it; nobody signs in.`,
+    },
+  });
+}
+
+export function incidentStatus(): OAuthStatus {
+  const since = at(-12);
+  return connectedStatus({
+    health: 'refresh_failing',
+    summary: `Since ${since} ${HOST} refuses many connections at once, so the fault is taken to be its own and the token is kept: one connection asks every minute or so, and all are renewed when it answers. Nothing to do but to wait; reconnect in a browser only if you know that the grant has ended.`,
+    failing_since: since,
+    held_since: since,
+    issuer_incident: { opened_at: since, next_probe_at: at(1) },
+    last_error: 'invalid_grant',
+    next_refresh_at: at(1),
+    next_refresh_reason: 'retry',
+  });
+}
+
 export function misconfiguredStatus(): OAuthStatus {
   return connectedStatus({
     health: 'client_misconfigured',

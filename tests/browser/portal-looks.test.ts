@@ -6,9 +6,12 @@ import {
   connectedStatus,
   connection,
   failingStatus,
+  GETS_TOKEN,
   history,
+  incidentStatus,
   misconfiguredStatus,
   neverConnectedStatus,
+  ownClientStatus,
   revokedStatus,
 } from './fixtures.ts';
 import { emptyWorld, startStub, type World } from './stub-platform.ts';
@@ -119,6 +122,39 @@ const SCENES: Record<string, Scene> = {
       ...{ has_refresh_token: false, refresh_expires_at: null, last_refreshed_at: null, idp_host: null },
     }),
   ),
+  'card-own-client': cardScene('reports', ownClientStatus()),
+  'card-own-client-never': cardScene(
+    'reports',
+    {
+      ...neverConnectedStatus(),
+      ...GETS_TOKEN,
+      summary: 'No token has been acquired yet. Get a token: nobody has to sign in.',
+    },
+    [],
+  ),
+  'card-incident': cardScene('github', incidentStatus()),
+  test: {
+    path: '/connections/mcp/linear',
+    world: {
+      connections: oneOfEach(),
+      testResult: {
+        ok: false,
+        message:
+          'Connected to issues 2.0.0: it offers 13 tools. But its token cannot be renewed: login.example.com accepts this client by client_secret_post, but not by client_secret_basic, which the connection uses: set oauth2_token_endpoint_auth_method to client_secret_post.',
+        details: {
+          client_authentication: {
+            configured: 'client_secret_basic',
+            trials: [
+              { method: 'client_secret_basic', verdict: 'refused', idp_error_code: 'invalid_client' },
+              { method: 'client_secret_post', verdict: 'accepted', idp_error_code: 'invalid_grant' },
+            ],
+          },
+        },
+      },
+    },
+    ready: 'Last changed',
+    click: 'Test now',
+  },
   'card-invalid': { path: '/connections/mcp/broken', world: { connections: [invalid()] }, ready: 'Last changed' },
   'card-long': { path: `/connections/mcp/${LONG}`, world: { connections: oneOfEach() }, ready: 'Last changed' },
   'from-file': {

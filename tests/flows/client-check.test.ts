@@ -41,7 +41,7 @@ describeFlow('the Test of a connection tells how its client proves itself', (wor
     const result = await test();
     expect(result.ok).toBe(false);
     expect(result.message).toContain(
-      'accepts this client by client_secret_post, but not by client_secret_basic, which the connection uses: set oauth2_token_endpoint_auth_method to client_secret_post.',
+      'But its token cannot be renewed: idp.example accepts this client by client_secret_post, but not by client_secret_basic, which the connection uses: set oauth2_token_endpoint_auth_method to client_secret_post.',
     );
     expect(tried()).toEqual(['client_secret_basic', 'client_secret_basic_raw', 'client_secret_post']);
   });
