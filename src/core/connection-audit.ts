@@ -1,6 +1,6 @@
 import type { OAuthGrant } from './connection.ts';
 import type { Credential } from './credential.ts';
-import { idpHostOf, isClientCredentials } from './credential.ts';
+import { grantOf, idpHostOf } from './credential.ts';
 import { GRANT_GRADES, type GrantGrade, gradeGrant } from './grant-grade.ts';
 import { configuredMaxLifetime, type ProviderChoice, type ProviderProfile } from './provider-profile.ts';
 
@@ -64,9 +64,8 @@ function maxLifetime({ profile, config }: AuditInput): Finding[] {
 export function auditConnection(input: AuditInput): Finding[] {
   const { credential, profile, config } = input;
   const { token } = credential;
-  if (credential.state !== 'connected' || !token)
-    return config?.oauth2_grant === 'client_credentials' ? [] : maxLifetime(input);
-  if (isClientCredentials(credential.binding)) return [];
+  if (grantOf(config, credential.binding) === 'client_credentials') return [];
+  if (credential.state !== 'connected' || !token) return maxLifetime(input);
   const host = idpHostOf(credential.binding) ?? 'the identity provider';
   const grades = gradeGrant(token, profile);
   const findings = grades.map((grade) => gradeFinding(grade, profile, host));

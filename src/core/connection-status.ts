@@ -2,7 +2,7 @@ import { type Decider, REFUSES_CLIENT, type RevocationReason } from './auth-even
 import type { ConnectionConfig, OAuthGrant } from './connection.ts';
 import { auditConnection, type Finding } from './connection-audit.ts';
 import type { Credential, CredentialState } from './credential.ts';
-import { idpHostOf, isClientCredentials } from './credential.ts';
+import { grantOf, idpHostOf, isClientCredentials } from './credential.ts';
 import type { FieldIssue } from './errors.ts';
 import { type ForecastReason, forecast, type Lifespan } from './forecast.ts';
 import { connectionProfile, type ProviderProfile, refreshMaxLifetime } from './provider-profile.ts';
@@ -122,10 +122,6 @@ function failureSentence(credential: Credential, host: string): string {
   return `Refreshing at ${host} has not succeeded since ${since ?? 'the last attempt'} (${what}).`;
 }
 
-function grantOf({ binding }: Credential, config: ConnectionConfig | null): OAuthGrant {
-  return config?.oauth2_grant ?? binding?.grant ?? 'authorization_code';
-}
-
 /** Who can mend it depends on where the client comes from. */
 function refusedClientSentence({ failure, binding }: Credential, host: string): string {
   const code = failure?.idp_error_code ?? 'invalid_client';
@@ -226,14 +222,15 @@ export function oauthStatus(
   const refresh_max_lifetime = refreshMaxLifetime(config, profile, token?.refresh_expires_at ?? null);
   const lifespan = forecast({ credential, profile, refresh_max_lifetime });
   const health = healthOf(credential, issues, lifespan, now);
+  const grant = grantOf(config, binding);
   const findings = auditConnection({ credential, profile, config });
   const waitsForPerson = PERSONAL.has(health) || credential.state !== 'connected';
   return {
     configured: issues.length === 0,
-    grant: grantOf(credential, config),
+    grant,
     state: credential.state,
     health,
-    summary: summaryOf(credential, health, issues, lifespan, grantOf(credential, config)),
+    summary: summaryOf(credential, health, issues, lifespan, grant),
     needs_reauth: credential.state !== 'connected',
     token_acquired: credential.state === 'connected',
     expires_at: isoOrNull(token?.expires_at),

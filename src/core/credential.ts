@@ -1,5 +1,5 @@
 import type { Decider, ErrorClass, NewAuthEvent, RevocationReason } from './auth-event.ts';
-import type { ConnectionConfig, ConnectionKey, TokenEndpointAuthMethod } from './connection.ts';
+import type { ConnectionConfig, ConnectionKey, OAuthGrant, TokenEndpointAuthMethod } from './connection.ts';
 import type { Secret } from './redact.ts';
 import type { Instant, TokenFacts, TokenSet } from './token-set.ts';
 
@@ -199,4 +199,12 @@ export function idpHostOf(binding: ClientBinding | null): string | null {
 /** Renewed with the client's own secret: there is no refresh token that could be spent or lost. */
 export function isClientCredentials(binding: ClientBinding | null): boolean {
   return binding?.grant === 'client_credentials';
+}
+
+/** As configured; where no configuration is at hand, as the stored token was obtained. */
+export function grantOf(
+  config: Pick<ConnectionConfig, 'oauth2_grant'> | null,
+  binding: ClientBinding | null = null,
+): OAuthGrant {
+  return (config ? config.oauth2_grant : binding?.grant) ?? 'authorization_code';
 }

@@ -1,10 +1,6 @@
-import type { ConnectionConfig, OAuthGrant } from './connection.ts';
+import type { ConnectionConfig } from './connection.ts';
 import { movedDestinations } from './connection-secrets.ts';
-import { type ClientBinding, isClientCredentials } from './credential.ts';
-
-export function grantOf({ oauth2_grant }: Pick<ConnectionConfig, 'oauth2_grant'>): OAuthGrant {
-  return oauth2_grant ?? 'authorization_code';
-}
+import { type ClientBinding, grantOf, isClientCredentials } from './credential.ts';
 
 /**
  * Why the stored token must go: it would be sent to a host, or belongs to an authorization server, other than it was
@@ -16,7 +12,7 @@ export function dropReason(
   binding: ClientBinding | null,
 ): 'destination_changed' | 'grant_changed' | undefined {
   if (next.auth_mode !== 'oauth' || movedDestinations(stored, next).has('endpoint')) return 'destination_changed';
-  if (isClientCredentials(binding) !== (next.oauth2_grant === 'client_credentials')) return 'grant_changed';
+  if (isClientCredentials(binding) !== (grantOf(next) === 'client_credentials')) return 'grant_changed';
   const named = next.oauth2_token_url ?? next.oauth2_issuer;
   if (named === undefined || binding === null) return undefined;
   const bound = [binding.token_endpoint, binding.issuer].flatMap((url) => (url === null ? [] : [new URL(url).origin]));

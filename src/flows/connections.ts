@@ -10,8 +10,8 @@ import {
 } from '../core/connection.ts';
 import { movedDestinations, redactConfig, resolveRedacted, splitSecrets } from '../core/connection-secrets.ts';
 import { isoOrNull, oauthStatus } from '../core/connection-status.ts';
-import type { Credential } from '../core/credential.ts';
-import { dropReason, grantOf } from '../core/dropped-token.ts';
+import { type Credential, grantOf } from '../core/credential.ts';
+import { dropReason } from '../core/dropped-token.ts';
 import { AppError, type FieldIssue, isAppError } from '../core/errors.ts';
 import type {
   AuthEventStore,
@@ -133,7 +133,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
    * person. What goes wrong is in the history.
    */
   async function obtainFirst({ key, config }: Connection, actor: string): Promise<void> {
-    if (config.auth_mode !== 'oauth' || config.oauth2_grant !== 'client_credentials') return;
+    if (config.auth_mode !== 'oauth' || grantOf(config) !== 'client_credentials') return;
     try {
       const credential = await credentials.read(key);
       const moved =

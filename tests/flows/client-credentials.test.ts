@@ -164,6 +164,12 @@ describeFlow('a connection that asks in its own name', (world) => {
     const { oauth2_grant: _grant, ...person } = CONFIG;
     await process.connections.put(KEY, { config: person }, ADA);
     expect(await world().credential()).toMatchObject({ state: 'revoked', revocation: { reason: 'grant_changed' } });
+    const { oauth } = await process.connections.get(KEY);
+    expect(oauth).toMatchObject({
+      grant: 'authorization_code',
+      summary: expect.stringMatching(/Reconnect it in a browser\.$/),
+    });
+    expect(await process.authorize.start(KEY, { actor: ADA })).toHaveProperty('authorization_url');
     await world().connected('f0', KEY);
     const { connection } = await process.connections.put(KEY, { config: CONFIG }, ADA);
     expect(connection.oauth).toMatchObject({ state: 'connected', grant: 'client_credentials' });
