@@ -6,7 +6,7 @@ import type { Escrow, Log, Stores } from './core/ports.ts';
 import { DATABASE_IMAGE } from './database-image.ts';
 import { loadEncryptionKey } from './db/encryption-key.ts';
 import { checkEncryptionKeys } from './db/encryption-keys.ts';
-import { createFileEscrow } from './db/escrow.ts';
+import { createFileEscrow, ESCROW_FOLDER } from './db/escrow.ts';
 import { migrate } from './db/migrate.ts';
 import { migrations } from './db/migrations/index.ts';
 import { type OpenDatabase, type OpenDatabaseOptions, openDatabase } from './db/open.ts';
@@ -63,6 +63,6 @@ export async function openStorage(
   const stores = createStores({ db, clock: systemClock, random: systemRandom, box, schemas, claimer });
   const replica_id = await readReplicaIdentity({ dataDir: data_dir, random: systemRandom });
   const self = { replica_id, boot_id: await stores.replicas.boot(replica_id) };
-  const escrow = createFileEscrow({ directory: join(data_dir, 'escrow'), box, log });
+  const escrow = createFileEscrow({ directory: join(data_dir, ESCROW_FOLDER), box, log });
   return { opened, stores, box, escrow, self };
 }

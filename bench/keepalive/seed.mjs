@@ -1,5 +1,4 @@
 // Connections as a consent leaves them, written through the stores of the server itself.
-import { join } from 'node:path';
 import { sql } from 'kysely';
 import { systemClock, systemRandom } from '../../dist/clock.js';
 import { Secret } from '../../dist/core/redact.js';
@@ -123,6 +122,3 @@ export async function dueAt({ opened }, at) {
   await sql`update connection_credentials set next_refresh_at = ${new Date(at)}`.execute(opened.db);
   await sql`vacuum analyze`.execute(opened.db);
 }
-
-/** @param {string} folder */
-export const dataDirOf = (folder) => join(folder, 'data');

@@ -1,4 +1,3 @@
-import { PROTOCOL_CODES } from './auth-event.ts';
 import { TOKEN_ENDPOINT_AUTH_METHODS, type TokenEndpointAuthMethod } from './connection.ts';
 import type { ClientBinding } from './credential.ts';
 import { WRONG_CLIENT_CODES } from './refresh-outcome.ts';
@@ -15,7 +14,7 @@ export type ClientTrial = {
 };
 
 /** Said only to a client that has proved itself: its token is refused, or it may not use this grant (RFC 6749 §5.2). */
-const PROVED = ['invalid_grant', 'unauthorized_client'].filter((code) => PROTOCOL_CODES.has(code));
+const PROVED: readonly string[] = ['invalid_grant', 'unauthorized_client'];
 
 /** @see https://www.rfc-editor.org/rfc/rfc6749#section-5.2 */
 export function clientVerdict(answer: TokenAnswer, deadGrantCodes: readonly string[]): ClientVerdict {
@@ -30,6 +29,20 @@ export function methodsToTry(configured: TokenEndpointAuthMethod, hasSecret: boo
   return [configured, ...TOKEN_ENDPOINT_AUTH_METHODS.filter((method) => method !== configured)];
 }
 
+/** Who can mend a client that is refused depends on where it comes from. */
+export function refusedClientAdvice(source: ClientBinding['client_source']): string {
+  switch (source) {
+    case 'config':
+      return 'Check oauth2_client_id, oauth2_client_secret and oauth2_token_endpoint_auth_method.';
+    case 'dynamic_registration':
+      return 'Connect it in a browser again: this server then registers another client there.';
+    case 'client_id_metadata_document':
+      return 'Check that the provider can fetch the client metadata document of this server at its public URL.';
+  }
+}
+
+const UNCLEAR = 'no readable answer';
+
 /** What came of the trials, as a person reads it. */
 export function clientSentence(
   host: string,
@@ -42,14 +55,11 @@ export function clientSentence(
   if (works !== undefined) {
     return `${host} accepts this client by ${works}, but not by ${configured}, which the connection uses: set oauth2_token_endpoint_auth_method to ${works}.`;
   }
-  const last = trials.at(-1);
-  if (!last || last.verdict === 'unclear') {
-    return `${host} did not tell whether it accepts this client (${last?.idp_error_code ?? 'no readable answer'}).`;
+  const refused = trials.filter(({ verdict }) => verdict === 'refused').map(({ method }) => method);
+  const unclear = trials.find(({ verdict }) => verdict === 'unclear');
+  if (refused.length === 0) {
+    return `${host} did not tell whether it accepts this client (${unclear?.idp_error_code ?? UNCLEAR}).`;
   }
-  const tried = trials.map(({ method }) => method).join(', ');
-  const advice =
-    source === 'dynamic_registration'
-      ? 'Reconnect it in a browser: that registers another client.'
-      : 'Check oauth2_client_id and oauth2_client_secret.';
-  return `${host} refuses this client (tried: ${tried}). ${advice}`;
+  const more = unclear ? `; by ${unclear.method} it did not tell: ${unclear.idp_error_code ?? UNCLEAR}` : '';
+  return `${host} refuses this client (tried: ${refused.join(', ')}${more}). ${refusedClientAdvice(source)}`;
 }

@@ -64,9 +64,8 @@ export function weighVerdict(
   const repeated = first !== undefined && presented > first && (success === null || success <= presented);
   if (repeated && presented - first >= incident_hold) return null;
   if (facts.incident !== null) return { held_since, retry_at: now + incident_probe, why: 'incident' };
-  if (first === undefined || repeated) {
-    if (facts.connections < INCIDENT_CONNECTIONS) return null;
-  }
+  const said = first === undefined || repeated;
+  if (said && facts.connections < INCIDENT_CONNECTIONS) return null;
   if (repeated && success !== null) return null;
   const pause = repeated ? incident_probe : verdict_confirmation;
   return { held_since, retry_at: now + pause, why: 'confirmation' };

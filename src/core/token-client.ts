@@ -11,18 +11,6 @@ function corrected(typed: string | undefined, bound: string): string {
   return typed !== undefined && originOf(typed) === originOf(bound) ? typed : bound;
 }
 
-/** Nobody consented to this one client and scope: whatever the configuration says now is asked for. */
-function ownClient(bound: ClientBinding, config: ConnectionConfig, stored: Secret | null): TokenRequestClient {
-  const { oauth2_client_id, oauth2_client_secret, oauth2_scope, oauth2_token_endpoint_auth_method } = config;
-  const binding = {
-    ...bound,
-    client_id: oauth2_client_id ?? bound.client_id,
-    scope: oauth2_scope ?? bound.scope,
-    token_endpoint_auth_method: oauth2_token_endpoint_auth_method ?? bound.token_endpoint_auth_method,
-  };
-  return { binding, client_secret: oauth2_client_secret ? new Secret(oauth2_client_secret) : stored };
-}
-
 /**
  * The client as bound at the consent, to present its tokens with. What an operator corrected since then heals it without
  * a new consent: the path of the token endpoint, and the secret and method of the same client.
@@ -34,9 +22,12 @@ export function tokenRequestClient(
   stored: Secret | null,
 ): TokenRequestClient {
   const token_endpoint = corrected(config?.oauth2_token_url, binding.token_endpoint);
-  const bound = { ...binding, token_endpoint };
-  if (isClientCredentials(binding) && config?.oauth2_client_id) return ownClient(bound, config, stored);
-  if (config?.oauth2_client_id !== binding.client_id) return { binding: bound, client_secret: stored };
+  // Nobody consented to the client and scope of a client that asks in its own name: what is configured now is asked for.
+  const own = isClientCredentials(binding)
+    ? { client_id: config?.oauth2_client_id ?? binding.client_id, scope: config?.oauth2_scope ?? binding.scope }
+    : {};
+  const bound = { ...binding, token_endpoint, ...own };
+  if (config?.oauth2_client_id !== bound.client_id) return { binding: bound, client_secret: stored };
   const client_secret = config.oauth2_client_secret ? new Secret(config.oauth2_client_secret) : stored;
   const method = config.oauth2_token_endpoint_auth_method ?? binding.token_endpoint_auth_method;
   return { binding: { ...bound, token_endpoint_auth_method: method }, client_secret };

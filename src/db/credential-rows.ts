@@ -22,7 +22,7 @@ export type CredentialRow = Selectable<CredentialTable> & {
 };
 
 /** Protocol rule 7: a lease is measured by one clock, the database's, whichever replica asks. */
-export const intentAge = sql<number | null>`
+const intentAge = sql<number | null>`
   cast(extract(epoch from clock_timestamp() - connection_credentials.intent_at) * 1000 as float8)`.as('intent_age_ms');
 
 /** Subselects and no join: the row is also read to be locked. */

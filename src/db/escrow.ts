@@ -5,12 +5,20 @@ import { Secret } from '../core/redact.ts';
 import { errorCode, makeDirectory, replaceDurably, syncDirectory } from './durable-file.ts';
 import type { SecretBox } from './secret-box.ts';
 
+/** Below the data directory. */
+export const ESCROW_FOLDER = 'escrow';
 const SUFFIX = '.escrow';
 /** Between its sync and its rename a file is already complete, so these are read, too. */
 const UNRENAMED_SUFFIX = '.escrow-new';
 /** Attempt ids become file names. */
 const ATTEMPT_ID = /^[A-Za-z0-9-]{1,64}$/;
 const FORMAT = 1;
+
+/** A whole name, as `write` gives them and `list` reads them. */
+export function isEscrowFile(name: string): boolean {
+  const suffix = [UNRENAMED_SUFFIX, SUFFIX].find((one) => name.endsWith(one));
+  return suffix !== undefined && ATTEMPT_ID.test(name.slice(0, -suffix.length));
+}
 
 /** What stands open: no more than what is needed to open the box. */
 type Envelope = { format: number; kind: string; name: string; box: string };

@@ -31,6 +31,12 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const HEADER_BYTES = BOX_PREFIX_BYTES + NONCE_BYTES;
 
+/** Which key a box names that was written by this version of the format; it stands open, and proves nothing. */
+export function boxKeyId(box: Uint8Array): string | undefined {
+  if (box.length < HEADER_BYTES + TAG_BYTES || box[0] !== VERSION) return undefined;
+  return Buffer.from(box.buffer, box.byteOffset, box.byteLength).toString('hex', 1, BOX_PREFIX_BYTES);
+}
+
 /** RFC 5869, so that no use of the key can weaken another. */
 function derive(key: Uint8Array, purpose: string, length: number): Buffer {
   return Buffer.from(hkdfSync('sha256', key, new Uint8Array(), `mcp-data-platform:${purpose}`, length));
@@ -77,8 +83,9 @@ export function createSecretBox(input: { keys: readonly EncryptionKey[]; random:
     },
     open(box, context) {
       const bytes = Buffer.from(box.buffer, box.byteOffset, box.byteLength);
-      if (bytes.length < HEADER_BYTES + TAG_BYTES || bytes[0] !== VERSION) return { opened: false, reason: 'tampered' };
-      const found = ring.get(bytes.toString('hex', 1, BOX_PREFIX_BYTES));
+      const keyId = boxKeyId(box);
+      if (keyId === undefined) return { opened: false, reason: 'tampered' };
+      const found = ring.get(keyId);
       if (!found) return { opened: false, reason: 'unknown_key' };
       const nonce = bytes.subarray(BOX_PREFIX_BYTES, HEADER_BYTES);
       const decipher = createDecipheriv('aes-256-gcm', found.cipherKey, nonce, { authTagLength: TAG_BYTES });

@@ -8,7 +8,7 @@ import type { AuthEventStore, ConsentStore, PendingConsent } from '../core/ports
 import { connectionProfile } from '../core/provider-profile.ts';
 import { Secret } from '../core/redact.ts';
 import type { AuthorizeFlow, CallbackResult } from './api.ts';
-import { authorizationError, EXPIRED, exchangeFailure, PROBLEMS, refusal } from './connect-failure.ts';
+import { askedByPerson, authorizationError, EXPIRED, exchangeFailure, PROBLEMS, refusal } from './connect-failure.ts';
 import { buildConsent, type ConsentRequestDeps } from './consent-request.ts';
 import { forgetRefused } from './dead-registration.ts';
 import type { ReplyKeeper } from './escrow.ts';
@@ -99,18 +99,14 @@ export function createAuthorize(deps: AuthorizeDeps): AuthorizeFlow {
         ),
       () => ended(state),
     );
-    if (settled === 'late') {
-      const message = `${host} has not answered the exchange of the code in time. If it still does, the connection is made; else click Connect again.`;
-      return fail(consent, 'timeout', message, { step: 'token_exchange', error_class: 'timeout' });
-    }
-    if (settled?.applied && settled.outcome.type === 'success') {
+    if (settled && settled !== 'late' && settled.applied && settled.outcome.type === 'success') {
       log.info('connected', { connection: connectionLabel(consent.key), actor: consent.actor });
       return { ok: true, key: consent.key, return_url: consent.return_url };
     }
-    const { code: failure, message, detail } = exchangeFailure(settled, host, consent.binding.client_source);
+    const failure = exchangeFailure(settled, askedByPerson(host, binding.client_source));
     // Not a failure for the history: the token is on this server's disk, and `connect_completed` will follow.
-    if (!settled) return refusal(consent, failure, message);
-    return fail(consent, failure, message, detail);
+    if (!settled) return refusal(consent, failure.code, failure.message);
+    return fail(consent, failure.code, failure.message, failure.detail);
   }
 
   return {

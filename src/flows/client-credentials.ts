@@ -6,9 +6,9 @@ import { AppError, toAppError } from '../core/errors.ts';
 import type { AuthEventStore, AuthorizationServer, Connection, ConnectionStore, ConsentStore } from '../core/ports.ts';
 import { connectionProfile } from '../core/provider-profile.ts';
 import type { ClientCredentialsFlow } from './api.ts';
-import { configuredClient, connectionFor } from './consent-request.ts';
+import { exchangeFailure } from './connect-failure.ts';
+import { bindingOf, configuredClient, connectionFor } from './consent-request.ts';
 import { type ExchangeDeps, exchange } from './exchange.ts';
-import type { Settled } from './settle.ts';
 
 export type ClientCredentialsDeps = ExchangeDeps & {
   connections: Pick<ConnectionStore, 'read'>;
@@ -16,33 +16,6 @@ export type ClientCredentialsDeps = ExchangeDeps & {
   events: Pick<AuthEventStore, 'append'>;
   authorizationServer: Pick<AuthorizationServer, 'discover' | 'clientCredentials'>;
 };
-
-type Failure = { message: string; detail: AuthEventDetail };
-
-function failureOf(settled: Settled | 'late' | undefined, label: string, host: string): Failure | undefined {
-  if (settled === 'late') {
-    const message = `${label}: ${host} has not answered in time. If it still does, the connection is made; else try again.`;
-    return { message, detail: { step: 'token_exchange', error_class: 'timeout' } };
-  }
-  if (!settled) {
-    const message = `${label}: ${host} gave a token, but the database cannot be reached. The token is safe on this server and is stored as soon as the database is back.`;
-    return { message, detail: { step: 'store' } };
-  }
-  const { outcome, applied } = settled;
-  if (outcome.type === 'success') {
-    if (applied) return undefined;
-    const message = `${label} was changed, disconnected or connected anew in the meantime, so this token was not used.`;
-    return { message, detail: { step: 'superseded' } };
-  }
-  const { idp_error_code: code } = outcome;
-  if (code === null) {
-    const error_class = outcome.type === 'transient' ? outcome.error_class : 'structured';
-    const message = `${label}: ${host} gave no readable answer (${error_class}). Try again.`;
-    return { message, detail: { step: 'token_exchange', error_class } };
-  }
-  const message = `${label}: ${host} gave no token (${code}). Check oauth2_client_id, oauth2_client_secret, oauth2_token_endpoint_auth_method and oauth2_scope.`;
-  return { message, detail: { step: 'token_exchange', idp_error_code: code } };
-}
 
 /**
  * The first token of a connection that asks in its own name. Every later one comes through the one door, as a refresh.
@@ -70,14 +43,12 @@ export function createClientCredentials(deps: ClientCredentialsDeps): ClientCred
       const client = configuredClient(config, metadata, profile);
       if (!client) throw new TypeError('the schema asks for a client id');
       const { client_secret, ...bound } = client;
+      const resource = chooseResource(key.kind, config, metadata, profile);
+      // No offline_access: it asks for the refresh token that this grant has none of.
+      const scope = config.oauth2_scope || metadata.challenge_scope;
       const binding: ClientBinding = {
-        issuer: metadata.issuer,
+        ...bindingOf(config, metadata, resource, scope),
         authorization_endpoint: null,
-        token_endpoint: metadata.token_endpoint,
-        revocation_endpoint: config.oauth2_revocation_url ?? metadata.revocation_endpoint,
-        resource: chooseResource(key.kind, config, metadata, profile),
-        // No offline_access: it asks for the refresh token that this grant has none of.
-        scope: config.oauth2_scope || metadata.challenge_scope,
         grant: 'client_credentials',
         ...bound,
       };
@@ -115,13 +86,20 @@ export function createClientCredentials(deps: ClientCredentialsDeps): ClientCred
         { listen_ms: settings.late_listening, origin_of_trust, profile },
       ),
     );
-    const failure = failureOf(settled, label, idp_host ?? 'the identity provider');
-    if (!failure) {
+    if (settled && settled !== 'late' && settled.applied && settled.outcome.type === 'success') {
       log.info('connected', { connection: label, actor });
       return;
     }
-    if (failure.detail.step !== 'store') await record(key, 'connect_failed', actor, idp_host, failure.detail);
-    throw new AppError('unavailable', failure.message);
+    const { message, detail } = exchangeFailure(settled, {
+      host: idp_host ?? 'the identity provider',
+      asked: 'a token',
+      again: 'Try again',
+      refusedHint: () =>
+        'Check oauth2_client_id, oauth2_client_secret, oauth2_token_endpoint_auth_method and oauth2_scope.',
+    });
+    // Not a failure for the history: the token is on this server's disk, and `connect_completed` will follow.
+    if (settled) await record(key, 'connect_failed', actor, idp_host, detail);
+    throw new AppError('unavailable', `${label}: ${message}`);
   }
 
   const running = new Map<string, Promise<void>>();

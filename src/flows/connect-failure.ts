@@ -1,4 +1,5 @@
 import { type AuthEventDetail, REFUSES_CLIENT } from '../core/auth-event.ts';
+import { refusedClientAdvice } from '../core/client-check.ts';
 import { connectionLabel } from '../core/connection.ts';
 import type { ClientBinding } from '../core/credential.ts';
 import type { PendingConsent } from '../core/ports.ts';
@@ -26,27 +27,47 @@ export const PROBLEMS = {
     'The provider promises to name itself in its answer (RFC 9207) and did not, so the answer was refused.',
 } as const;
 
-const AGAIN = 'Click Connect again; if it repeats, check the client and scope at the provider.';
-
-/** What to do about a client that is refused. */
-const CLIENT_HINT: Record<ClientBinding['client_source'], string> = {
-  config: 'Check oauth2_client_id, oauth2_client_secret and oauth2_token_endpoint_auth_method.',
-  dynamic_registration: 'Click Connect again: this server then registers another client there.',
-  client_id_metadata_document:
-    'Check that the provider can fetch the client metadata document of this server at its public URL.',
+/** The first token of a connection was asked for: of whom, in which words, and what to do if it does not come. */
+export type Asked = {
+  host: string;
+  /** «host refused *the exchange of the code*». */
+  asked: string;
+  again: string;
+  refusedHint(idp_error_code: string): string;
 };
 
-/** Why the code brought no connection, for the page and for the history. */
+/** With the code that a person has brought back from the provider. */
+export function askedByPerson(host: string, client_source: ClientBinding['client_source']): Asked {
+  return {
+    host,
+    asked: 'the exchange of the code for a token',
+    again: 'Click Connect again',
+    refusedHint: (code) =>
+      REFUSES_CLIENT.has(code)
+        ? refusedClientAdvice(client_source)
+        : 'Click Connect again; if it repeats, check the client and scope at the provider.',
+  };
+}
+
+/**
+ * Why no first token came, for a person and for the history.
+ * @param settled undefined: it came, and could not be stored yet
+ */
 export function exchangeFailure(
-  settled: Settled | undefined,
-  host: string,
-  client_source: ClientBinding['client_source'],
+  settled: Settled | 'late' | undefined,
+  { host, asked, again, refusedHint }: Asked,
 ): { code: string; message: string; detail: AuthEventDetail } {
+  if (settled === 'late') {
+    return {
+      code: 'timeout',
+      message: `${host} was asked for ${asked} and has not answered in time. If it still does, the connection is made; else: ${again}.`,
+      detail: { step: 'token_exchange', error_class: 'timeout' },
+    };
+  }
   if (!settled) {
     return {
       code: 'stored_later',
-      message:
-        'The provider gave a token, but the database cannot be reached. The token is safe on this server and is stored as soon as the database is back.',
+      message: `${host} gave a token, but the database cannot be reached. The token is safe on this server and is stored as soon as the database is back.`,
       detail: { step: 'store' },
     };
   }
@@ -55,23 +76,23 @@ export function exchangeFailure(
     return {
       code: 'superseded',
       message:
-        'While you signed in, this connection was changed, disconnected or connected anew, so this answer was not used.',
+        'Meanwhile this connection was changed, disconnected or connected anew, so this answer was not used. Open it to see how it stands now.',
       detail: { step: 'superseded' },
     };
   }
-  const known = outcome.idp_error_code;
-  if (outcome.type === 'transient' && known === null) {
+  const { idp_error_code } = outcome;
+  if (idp_error_code === null) {
+    const error_class = outcome.type === 'transient' ? outcome.error_class : 'structured';
     return {
-      code: outcome.error_class,
-      message: `${host} gave no readable answer to the exchange of the code (${outcome.error_class}). Click Connect again.`,
-      detail: { step: 'token_exchange', error_class: outcome.error_class },
+      code: error_class,
+      message: `${host} was asked for ${asked} and gave no readable answer (${error_class}). ${again}.`,
+      detail: { step: 'token_exchange', error_class },
     };
   }
-  const hint = REFUSES_CLIENT.has(known ?? '') ? CLIENT_HINT[client_source] : AGAIN;
   return {
-    code: known ?? 'unknown',
-    message: `${host} refused to exchange the code for a token (${known}). ${hint}`,
-    detail: { step: 'token_exchange', idp_error_code: known ?? undefined },
+    code: idp_error_code,
+    message: `${host} refused ${asked} (${idp_error_code}). ${refusedHint(idp_error_code)}`,
+    detail: { step: 'token_exchange', idp_error_code },
   };
 }
 
@@ -84,7 +105,7 @@ export function authorizationError(error: string, { client_source }: Pick<Client
   if (error === 'access_denied') return 'The consent was declined at the identity provider. Nothing was changed.';
   const hint =
     REFUSES_CLIENT.has(error) && client_source === 'dynamic_registration'
-      ? CLIENT_HINT.dynamic_registration
+      ? refusedClientAdvice(client_source)
       : 'Check the client, its redirect URI and the scope at the provider, then click Connect again.';
   return `The identity provider refused the authorization request (${error}). ${hint}`;
 }

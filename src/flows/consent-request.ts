@@ -49,7 +49,8 @@ function fromRegistration(client: RegisteredClient): Client {
   return { client_id, client_secret, token_endpoint_auth_method, client_source: 'dynamic_registration' };
 }
 
-function bindingOf(
+/** What a binding says of the server and of what was asked for; the client comes to it. */
+export function bindingOf(
   config: ConnectionConfig,
   metadata: ServerMetadata,
   resource: string | null,

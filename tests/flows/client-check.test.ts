@@ -5,7 +5,7 @@ import { binding, describeFlow, KEY } from './world.ts';
 const CLIENT = { oauth2_client_id: 'client', oauth2_client_secret: 'client-secret' };
 const says = (error: string) => () => answer({ error }, { status: 400 });
 
-/** Issue of the field: which of the ways to send a secret a server wants is found by trial, so the trial is ours. */
+/** Which way of sending a secret a server wants is often found out by trial only: so it is tried here, and told. */
 describeFlow('the Test of a connection tells how its client proves itself', (world) => {
   async function test(more: Record<string, unknown> = {}, bound: object = {}) {
     const process = await world().boot();
@@ -57,15 +57,26 @@ describeFlow('the Test of a connection tells how its client proves itself', (wor
       world().server.onRefresh(...Array.from({ length: 9 }, () => says(error)));
       const result = await test();
       expect(result.ok).toBe(false);
-      expect(result.message).toContain('Check oauth2_client_id and oauth2_client_secret.');
+      expect(result.message).toContain('Check oauth2_client_id, oauth2_client_secret and');
       expect(tried()).toEqual(['client_secret_basic', 'client_secret_basic_raw', 'client_secret_post', 'none']);
     },
   );
 
+  it('never says that nothing is known where the configured way is refused, and another gave no clear answer', async () => {
+    world().server.onRefresh(says('invalid_client'), says('invalid_request'));
+    const result = await test();
+    expect(result.ok).toBe(false);
+    expect(result.message).toContain(
+      'But its token cannot be renewed: idp.example refuses this client (tried: client_secret_basic; by client_secret_basic_raw it did not tell: invalid_request). Check oauth2_client_id',
+    );
+  });
+
   it('advises to reconnect where we registered the client ourselves', async () => {
     world().server.onRefresh(...Array.from({ length: 9 }, () => says('invalid_client')));
     const bound = { client_source: 'dynamic_registration', client_id: 'registered' };
-    expect((await test({}, bound)).message).toContain('Reconnect it in a browser: that registers another client.');
+    expect((await test({}, bound)).message).toContain(
+      'Connect it in a browser again: this server then registers another client there.',
+    );
   });
 
   it.each([

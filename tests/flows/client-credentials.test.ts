@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { parseConnectionConfig } from '../../src/core/connection.ts';
+import { AppError } from '../../src/core/errors.ts';
 import * as fixture from '../suites/store-fixture.ts';
 import { answer, deferred } from '../support/ports.ts';
 import { describeFlow, HOUR, KEY, MINUTE, NOON } from './world.ts';
@@ -117,14 +118,13 @@ describeFlow('a connection that asks in its own name', (world) => {
     world().server.onAsk(refused('invalid_client'));
     await expect(process.clientCredentials.acquire(KEY, ADA)).rejects.toMatchObject({
       code: 'unavailable',
-      message: expect.stringContaining('idp.example gave no token (invalid_client). Check oauth2_client_id'),
+      message: expect.stringContaining('idp.example refused a token (invalid_client). Check oauth2_client_id'),
     });
     await process.clientCredentials.acquire(KEY, ADA);
     expect(await world().accessToken()).toBe('access-own3');
   });
 
   it('tells the step when its server cannot be found', async () => {
-    const { AppError } = await import('../../src/core/errors.ts');
     world().server.discoverFails = new AppError('discovery_failed', 'not found');
     const { process } = await saved();
     await expect(process.clientCredentials.acquire(KEY, ADA)).rejects.toMatchObject({ code: 'discovery_failed' });

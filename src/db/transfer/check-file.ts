@@ -1,5 +1,6 @@
 import { AppError } from '../../core/errors.ts';
-import { type EscrowFile, isEscrowName } from './escrow-files.ts';
+import { isEscrowFile } from '../escrow.ts';
+import type { EscrowFile } from './escrow-files.ts';
 import { checkRow, FileFault, type Header, type Line, parseHeader, parseLine } from './format.ts';
 import { readLines } from './lines.ts';
 
@@ -40,7 +41,7 @@ export async function checkFile(file: string): Promise<CheckedFile> {
     } else if ('sequences' in parsed) {
       sequences = parsed.sequences;
     } else if ('escrow' in parsed) {
-      if (!isEscrowName(parsed.escrow))
+      if (!isEscrowFile(parsed.escrow))
         throw new FileFault(file, line, 'field escrow is not the name of an escrow file');
       escrow.push({ name: parsed.escrow, content: parsed.content });
     } else {

@@ -2,41 +2,38 @@ import { readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../core/errors.ts';
 import { createDurably, errorCode, makeDirectory, syncDirectory } from '../durable-file.ts';
+import { ESCROW_FOLDER, isEscrowFile } from '../escrow.ts';
+import { boxKeyId } from '../secret-box.ts';
+import { isJson } from './values.ts';
 
 /** A reply that the database has not confirmed: as encrypted as it lies on the disk. */
 export type EscrowFile = { name: string; content: string };
 
-export const ESCROW_FOLDER = 'escrow';
-/** As `escrow.ts` names them; of a write that never ended, the half is left out. */
-const NAME = /^[A-Za-z0-9-]{1,64}\.escrow(?:-new)?$/;
 /** What the drain does not read: it becomes an escrow file once the rows are committed that it belongs to. */
 const WAITING = '.import';
 
-export const isEscrowName = (name: string): boolean => NAME.test(name);
+const folderOf = (dataDir: string) => join(dataDir, ESCROW_FOLDER);
 
-function isComplete(content: string): boolean {
+async function namesIn(directory: string): Promise<string[]> {
   try {
-    JSON.parse(content);
-    return true;
-  } catch {
-    return false;
+    return await readdir(directory);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
   }
 }
 
 export async function readEscrowFiles(dataDir: string): Promise<EscrowFile[]> {
-  const directory = join(dataDir, ESCROW_FOLDER);
-  const names = await readdir(directory).catch((error: unknown) => {
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
-  });
+  const directory = folderOf(dataDir);
   const files: EscrowFile[] = [];
-  for (const name of names.filter(isEscrowName).sort()) {
+  for (const name of (await namesIn(directory)).filter(isEscrowFile).sort()) {
     const content = await readFile(join(directory, name), 'utf8').catch((error: unknown) => {
       // Confirmed and cleared since the directory was read.
       if (errorCode(error) === 'ENOENT') return undefined;
       throw error;
     });
-    if (content !== undefined && isComplete(content)) files.push({ name, content });
+    // Of a write that never ended, the half is left out.
+    if (content !== undefined && isJson(content)) files.push({ name, content });
   }
   return files;
 }
@@ -44,8 +41,7 @@ export async function readEscrowFiles(dataDir: string): Promise<EscrowFile[]> {
 /** The id of the key that a reply is encrypted with: it stands open at the beginning of the box. */
 export function keyIdOfEscrow({ content }: EscrowFile): string | undefined {
   const envelope = JSON.parse(content) as { box?: unknown } | null;
-  const box = typeof envelope?.box === 'string' ? Buffer.from(envelope.box, 'base64') : Buffer.alloc(0);
-  return box.length > 9 ? box.toString('hex', 1, 9) : undefined;
+  return typeof envelope?.box === 'string' ? boxKeyId(Buffer.from(envelope.box, 'base64')) : undefined;
 }
 
 /**
@@ -58,7 +54,7 @@ export async function refuseNewerEscrow(dataDir: string, known: readonly EscrowF
   if (newer.length === 0) return;
   throw new AppError(
     'conflict',
-    `${join(dataDir, ESCROW_FOLDER)} holds replies of identity providers (${newer.length}) that are not in the file: they ` +
+    `${folderOf(dataDir)} holds replies of identity providers (${newer.length}) that are not in the file: they ` +
       'came after the export. Export again from the server that received them, or import into another --data-dir.',
   );
 }
@@ -68,12 +64,9 @@ export async function refuseNewerEscrow(dataDir: string, known: readonly EscrowF
  * and the file that was to be imported still holds it.
  */
 export async function settleWaitingEscrow(dataDir: string, hasRows: () => Promise<boolean>): Promise<void> {
-  const directory = join(dataDir, ESCROW_FOLDER);
-  const names = await readdir(directory).catch((error: unknown) => {
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
-  });
-  const waiting = names.filter((name) => name.endsWith(WAITING) && isEscrowName(name.slice(0, -WAITING.length)));
+  const directory = folderOf(dataDir);
+  const names = await namesIn(directory);
+  const waiting = names.filter((name) => name.endsWith(WAITING) && isEscrowFile(name.slice(0, -WAITING.length)));
   if (waiting.length === 0) return;
   const imported = await hasRows();
   for (const name of waiting) {
@@ -85,7 +78,7 @@ export async function settleWaitingEscrow(dataDir: string, hasRows: () => Promis
 
 /** Brings the files to the disk under names that nobody reads yet; `appear` gives them their own. */
 export async function placeEscrow(dataDir: string, files: readonly EscrowFile[], unique: string) {
-  const directory = join(dataDir, ESCROW_FOLDER);
+  const directory = folderOf(dataDir);
   if (files.length > 0) await makeDirectory(directory);
   for (const { name, content } of files) {
     await unlink(join(directory, name + WAITING)).catch(() => undefined);

@@ -4,6 +4,7 @@ import { AppError } from '../../core/errors.ts';
 import type { Clock, Random } from '../../core/ports.ts';
 import { LIFT_LIMITS } from '../dialect.ts';
 import type { Database } from '../schema.ts';
+import { BOX_PREFIX_BYTES } from '../secret-box.ts';
 import { type EscrowFile, keyIdOfEscrow, readEscrowFiles } from './escrow-files.ts';
 import { FORMAT, FORMAT_VERSION, type Header, type Line } from './format.ts';
 import { type LineWriter, refuseExisting, writeLines } from './lines.ts';
@@ -103,8 +104,8 @@ async function keyIdsIn(db: Kysely<Database>, table: string, { columns }: TableS
   const ids: string[] = [];
   for (const { name } of columns.filter(({ type }) => type === 'bytea')) {
     const { rows } = await sql<{ id: string }>`
-      select distinct encode(substring(${sql.id(name)} from 2 for 8), 'hex') as id from ${sql.id(table)}
-      where length(${sql.id(name)}) > 9`.execute(db);
+      select distinct encode(substring(${sql.id(name)} from 2 for ${sql.lit(BOX_PREFIX_BYTES - 1)}), 'hex') as id
+      from ${sql.id(table)} where length(${sql.id(name)}) > ${sql.lit(BOX_PREFIX_BYTES)}`.execute(db);
     ids.push(...rows.map(({ id }) => id));
   }
   return ids;

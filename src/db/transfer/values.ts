@@ -25,7 +25,7 @@ function integer(bits: number): (text: string) => boolean {
   return (text) => /^-?\d{1,19}$/.test(text) && BigInt(text) >= -limit && BigInt(text) < limit;
 }
 
-function isJson(text: string): boolean {
+export function isJson(text: string): boolean {
   try {
     JSON.parse(text);
     return true;
