@@ -1,10 +1,7 @@
 // npm run chaos [-- options of vitest]: kills, cuts and races real processes of the product, asks the identity provider
 // what is left, and prints a table. CHAOS_RUNS says how often each case is repeated (3).
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { ensureBuilt, ensureInstalled, ROOT, requireNode } from './prepare.mjs';
+import { ensureBuilt, ensureInstalled, requireNode } from './prepare.mjs';
+import { runReporting } from './vitest-report.mjs';
 
 /** @typedef {{ case: string, end: 'saved' | 'announced' | 'ended' | 'lost', how: string, presentations: number, repeats: number, violations: string[] }} Row */
 
@@ -13,25 +10,10 @@ ensureInstalled();
 ensureInstalled('examples/demo');
 ensureInstalled('tests/tools');
 ensureBuilt();
-const folder = mkdtempSync(join(tmpdir(), 'mdp-chaos-'));
-const report = join(folder, 'rows');
-const vitest = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
-const args = ['run', '--config', 'vitest.chaos.config.ts', ...process.argv.slice(2)];
-const { status } = spawnSync(process.execPath, [vitest, ...args], {
-  cwd: ROOT,
-  stdio: 'inherit',
-  env: { ...process.env, CHAOS_REPORT: report },
-});
-/** @type {Row[]} */
-const rows = existsSync(report)
-  ? readFileSync(report, 'utf8')
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line))
-  : [];
-rmSync(folder, { recursive: true, force: true });
+const args = ['--config', 'vitest.chaos.config.ts', ...process.argv.slice(2)];
+const { rows, status } = runReporting('CHAOS_REPORT', args);
 const lost = print(rows);
-process.exit(lost > 0 || rows.length === 0 ? 1 : (status ?? 1));
+process.exit(lost > 0 || rows.length === 0 ? 1 : status);
 
 /** @param {Row[]} all @returns {number} tokens lost */
 function print(all) {

@@ -197,7 +197,7 @@ async function doctor(flags: Flags & { json?: boolean }): Promise<number> {
   }
 }
 
-/** Both need the data directory for themselves, and end by themselves. */
+/** Both end by themselves; on the embedded engine no server may run beside them. */
 async function transfer(run: typeof exportFile | typeof importFile, file: string, flags: Flags): Promise<void> {
   const config = settingsOf(flags);
   const log = createLog(config.log_level === 'info' ? 'warn' : config.log_level);

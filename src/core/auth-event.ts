@@ -137,7 +137,7 @@ export const PROTOCOL_CODES: ReadonlySet<string> = new Set([
   'invalid_target',
 ]);
 
-/** Among them those by which a server says that it does not know the client, or lets it do nothing. */
+/** Among them those by which a server says that it does not know the client, or does not let it use the grant. */
 export const REFUSES_CLIENT: ReadonlySet<string> = new Set(['invalid_client', 'unauthorized_client']);
 
 const ERROR_CODE = /[^\x20-\x21\x23-\x5B\x5D-\x7E]/g;

@@ -67,7 +67,7 @@ export function createClientCredentials(deps: ClientCredentialsDeps): ClientCred
     if (config.oauth2_grant !== 'client_credentials') {
       throw new AppError(
         'invalid_request',
-        `${label} is connected by a person: its oauth2_grant is authorization_code.`,
+        `${label} is connected by a person (oauth2_grant authorization_code). Connect it in a browser.`,
       );
     }
     // Drawn before anything is asked: a Disconnect from now on outranks what comes of it.

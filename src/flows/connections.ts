@@ -142,10 +142,13 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
         await deps.clientCredentials.acquire(key, actor);
       }
     } catch (error) {
-      deps.log.warn('the first token of a connection could not be obtained', {
-        connection: connectionLabel(key),
-        error,
-      });
+      deps.log.warn(
+        'the first token of a connection could not be obtained; its history says why, «Get a token» asks again',
+        {
+          connection: connectionLabel(key),
+          error,
+        },
+      );
     }
   }
 

@@ -19,9 +19,12 @@ export async function forgetRefused(
   const fields = { connection: connectionLabel(key), issuer: issuerOf(binding), idp_error_code };
   try {
     await deps.registrations.forget(key, issuerOf(binding), binding.client_id);
-    deps.log.warn('the client that was registered here is refused; the next consent registers another', fields);
+    deps.log.warn(
+      'an authorization server refuses the client that was registered there; the next Connect registers another',
+      fields,
+    );
   } catch (error) {
-    deps.log.warn('a refused registration could not be forgotten yet; the next consent checks it again', {
+    deps.log.warn('a refused registration could not be forgotten yet; the next Connect checks it again', {
       ...fields,
       error,
     });

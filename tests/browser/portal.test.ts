@@ -164,7 +164,7 @@ describe('the portal, in a real browser', () => {
     world.afterRefresh = connectedStatus();
     await open(LINEAR);
     await button('Refresh now').click();
-    await seen('The token was refreshed');
+    await seen('A new token has come');
     world.failures.refresh = { code: 'needs_person', detail: 'The grant is gone. Reconnect it.' };
     await button('Refresh now').click();
     await seen('The grant is gone. Reconnect it.');

@@ -71,6 +71,13 @@ describe('the words of the history', () => {
     expect(eventHint(event('refresh_failed_transient', detail))).toMatch(
       /^too many requests · HTTP 429 · next attempt /,
     );
+    expect(eventHint(event('refresh_failed_transient', { idp_error_code: 'invalid_grant', held: true }))).toBe(
+      'invalid_grant · refused; the token is kept until the refusal is confirmed',
+    );
+    expect(eventHint(event('refresh_failed_transient', { error_class: 'timeout', incident: 'opened' }))).toContain(
+      'many connections fail at the identity provider: taken for one incident',
+    );
+    expect(eventHint(event('refresh_succeeded', { incident: 'closed' }))).toContain('the incident is over');
     expect(eventHint(event('connect_failed', { step: 'token_exchange', idp_error_code: 'invalid_client' }))).toBe(
       'invalid_client · while: token exchange',
     );

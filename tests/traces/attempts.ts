@@ -2,7 +2,18 @@ import { expect } from 'vitest';
 import { never } from '../flows/world.ts';
 import { KEY } from '../suites/store-fixture.ts';
 import { answer, deferred, INVALID_GRANT } from '../support/ports.ts';
-import { down, escrowed, HOUR, heard, holdRefresh, MINUTE, nearExpiry, presented, type Run } from './stage.ts';
+import {
+  diesAfterClaim,
+  down,
+  escrowed,
+  HOUR,
+  heard,
+  holdRefresh,
+  MINUTE,
+  nearExpiry,
+  presented,
+  type Run,
+} from './stage.ts';
 
 /** Who may present a token, and when. */
 export const ATTEMPTS = {
@@ -212,22 +223,8 @@ export const ATTEMPTS = {
   },
 
   async '22'(world) {
-    const { stores } = world;
     await nearExpiry(world);
-    const claimed = deferred();
-    const a = await world.boot({
-      replica_id: 'replica-a',
-      credentials: {
-        async claimIntent(claim) {
-          await stores.credentials.claimIntent(claim);
-          claimed.resolve();
-          return never();
-        },
-      },
-    });
-    void a.refresh();
-    await claimed.promise;
-    a.kill();
+    await diesAfterClaim(world, 'replica-a');
     const b = await world.boot({ replica_id: 'replica-b' });
     await world.pass(8 * MINUTE);
     expect(await b.refresh({ reason: 'due' })).toMatchObject({ type: 'waiting' });

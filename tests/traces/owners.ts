@@ -2,8 +2,17 @@ import { expect } from 'vitest';
 import { acquireOwnership } from '../../src/db/embedded/owner-lock.ts';
 import { readReplicaIdentity } from '../../src/db/replica-identity.ts';
 import { never, type World } from '../flows/world.ts';
-import { deferred } from '../support/ports.ts';
-import { HOUR, heard, holdRefresh, inDirectory, MINUTE, nearExpiry, presented, type Run } from './stage.ts';
+import {
+  diesAfterClaim,
+  HOUR,
+  heard,
+  holdRefresh,
+  inDirectory,
+  MINUTE,
+  nearExpiry,
+  presented,
+  type Run,
+} from './stage.ts';
 
 /** Killed while its request is under way, which the provider has processed already or never will. */
 async function killedInFlight(world: World, processed: 'processed' | 'unprocessed'): Promise<string | undefined> {
@@ -61,23 +70,10 @@ export const OWNERS = {
   },
 
   async 'rule 4'(world) {
-    const { stores, random } = world;
+    const { random } = world;
     await inDirectory(async (dataDir) => {
       await nearExpiry(world);
-      const claimed = deferred();
-      const process = await world.boot({
-        replica_id: await readReplicaIdentity({ dataDir, random }),
-        credentials: {
-          async claimIntent(claim) {
-            await stores.credentials.claimIntent(claim);
-            claimed.resolve();
-            return never();
-          },
-        },
-      });
-      void process.refresh();
-      await claimed.promise;
-      process.kill();
+      await diesAfterClaim(world, await readReplicaIdentity({ dataDir, random }));
       const next = await world.boot({ replica_id: await readReplicaIdentity({ dataDir, random }) });
       await next.keeper.recover();
       await world.pass(8 * MINUTE);

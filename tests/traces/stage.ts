@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, vi } from 'vitest';
 import { AppError } from '../../src/core/errors.ts';
-import type { Process, World } from '../flows/world.ts';
+import { never, type Process, type World } from '../flows/world.ts';
 import { type Deferred, deferred } from '../support/ports.ts';
 
 /** Plays one trace in a fresh world. What decides it is asserted under the name of its invariant. */
@@ -43,18 +43,39 @@ export async function heard({ listening }: Process): Promise<void> {
   await vi.waitFor(() => expect(listening.size).toBe(0));
 }
 
-/** Lets time pass, second by second, until the promise has ended; undefined when it does not within a minute. */
-export async function within<T>({ clock }: World, promise: Promise<T>): Promise<T | undefined> {
-  let ended: { value: T } | undefined;
-  void promise.then((value) => {
-    ended = { value };
+/** How long the keeper of a reply rests before it tries again. */
+const KEEPER_RESTS_MS = 1_000;
+
+/** Waits until the keeper rests, and wakes it; false: the promise has ended, or nobody rests any more. */
+export async function wakeKeeper({ clock }: World, promise: Promise<unknown>): Promise<boolean> {
+  let ended = false;
+  void promise.finally(() => {
+    ended = true;
   });
-  for (let second = 0; second < 60 && !ended; second += 1) {
-    await clock.advance(1_000);
-    // The stores answer in real time.
-    await Promise.race([promise, new Promise((resolve) => setTimeout(resolve, 5))]);
-  }
-  return ended?.value;
+  const rests = () => clock.sleeping.includes(KEEPER_RESTS_MS);
+  const known = vi.waitFor(() => expect(ended || rests()).toBe(true), { timeout: 10_000, interval: 2 });
+  await known.catch(() => undefined);
+  if (ended || !rests()) return false;
+  await clock.advance(KEEPER_RESTS_MS);
+  return true;
+}
+
+/** A process that dies with its claim on the row, and nothing sent. */
+export async function diesAfterClaim(world: World, replica_id: string): Promise<void> {
+  const claimed = deferred();
+  const process = await world.boot({
+    replica_id,
+    credentials: {
+      async claimIntent(claim) {
+        await world.stores.credentials.claimIntent(claim);
+        claimed.resolve();
+        return never();
+      },
+    },
+  });
+  void process.refresh();
+  await claimed.promise;
+  process.kill();
 }
 
 export async function inDirectory(work: (directory: string) => Promise<void>): Promise<void> {

@@ -41,6 +41,13 @@ const NOT_REVOKED: Record<string, string> = {
   connected_again: 'left alone: revoking it could end the newer grant of this connection',
 };
 
+const INCIDENT_WORDS: Record<NonNullable<Detail['incident']>, string> = {
+  opened: 'with this one, many connections fail at the identity provider: taken for one incident',
+  open: 'many connections fail at the identity provider',
+  closed: 'the identity provider answers again: the incident is over',
+};
+const incident = (detail: Detail): Part => detail.incident && INCIDENT_WORDS[detail.incident];
+
 const HINTS: Record<AuthEventType, (event: AuthEvent) => string | null> = {
   connect_started: ({ idp_host }) => hint(idp_host && `consent asked for at ${idp_host}`),
   connect_completed: ({ detail }) =>
@@ -57,16 +64,19 @@ const HINTS: Record<AuthEventType, (event: AuthEvent) => string | null> = {
       detail.step && `while: ${detail.step.replaceAll('_', ' ')}`,
     ),
   refresh_succeeded: ({ detail }) =>
-    hint(because(detail), detail.rotated_refresh && 'refresh token rotated', took(detail)),
+    hint(because(detail), detail.rotated_refresh && 'refresh token rotated', incident(detail), took(detail)),
   refresh_failed_transient: ({ detail }) =>
     hint(
       detail.step === 'interrupted' ? 'the server ended before the answer came' : errorWords(detail),
       httpStatus(detail),
+      detail.held && 'refused; the token is kept until the refusal is confirmed',
+      incident(detail),
       retry(detail),
     ),
   refresh_failed_misconfigured: ({ detail }) =>
-    hint(errorWords(detail), 'correct the client id, secret or scope', retry(detail)),
-  refresh_failed_revoked: ({ detail }) => hint(errorWords(detail), httpStatus(detail), decidedBy(detail)),
+    hint(errorWords(detail), 'correct the client id, secret or scope', incident(detail), retry(detail)),
+  refresh_failed_revoked: ({ detail }) =>
+    hint(errorWords(detail), httpStatus(detail), decidedBy(detail), incident(detail)),
   refresh_rotation_persistence_failed: () =>
     hint('the database could not be written; the token waits in the data directory'),
   rotation_recovered: ({ detail }) =>

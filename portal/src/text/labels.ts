@@ -41,7 +41,7 @@ export const GRADE_WORDS: Record<GrantGrade, string> = {
 };
 
 export const RENEWAL_WORDS: Record<OAuthStatus['renewal'], string> = {
-  proven: 'Proven by a refresh',
+  proven: 'Proven',
   testing: 'Being tried now',
   unproven: 'Not tried yet',
   impossible: 'Not possible',

@@ -3,7 +3,7 @@ import type { ClientOutput } from '../api/wire.ts';
 type RefreshedOutcome = ClientOutput<'reacquireOAuth'>['outcome'];
 
 const REFRESHED: Record<RefreshedOutcome, string> = {
-  refreshed: 'The token was refreshed',
+  refreshed: 'A new token has come',
   current: 'The token was fresh already: another attempt had just renewed it',
 };
 
