@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { ownerEndpoint } from './attach.ts';
 import { systemClock, systemRandom } from './clock.ts';
 import type { Config } from './config.ts';
+import { counted } from './core/counted.ts';
 import { AppError } from './core/errors.ts';
 import type { Log } from './core/ports.ts';
 import { DATABASE_FOLDER } from './db/embedded/data-directory.ts';
@@ -106,7 +107,7 @@ async function checkKey(config: Config, checked: CheckedFile): Promise<void> {
 
 function countsOf({ tables }: Header): string {
   const rowsOf = (table: string) => tables[table]?.rows ?? 0;
-  return `${rowsOf('connections')} connections, ${rowsOf('connection_auth_events')} events`;
+  return `${counted(rowsOf('connections'), 'connection')}, ${counted(rowsOf('connection_auth_events'), 'event')}`;
 }
 
 function exportMessage(config: Config, file: string, { header, open_attempts, open_elsewhere }: ExportSummary): string {

@@ -113,7 +113,7 @@ const REVOKED_SENTENCE: Record<RevocationReason, (host: string) => string> = {
   connection_deleted: () => 'An operator deleted this connection.',
 };
 
-const GET_TOKEN = 'Get a token: nobody has to sign in.';
+const GET_TOKEN = 'Get a token on its page; nobody has to sign in.';
 
 function failureSentence(credential: Credential, host: string): string {
   const { failure } = credential;

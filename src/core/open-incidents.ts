@@ -1,4 +1,5 @@
 import type { OAuthStatus } from './connection-status.ts';
+import { counted } from './counted.ts';
 
 /** An incident as the admin API tells it. Instants are RFC 3339. */
 export type OpenIncident = {
@@ -14,15 +15,13 @@ export type OpenIncident = {
   sentence: string;
 };
 
-const plural = (count: number) => `${count} ${count === 1 ? 'connection' : 'connections'}`;
-
 function incidentOf(idp_host: string, statuses: readonly OAuthStatus[]): OpenIncident[] {
   const incident = statuses.find(({ issuer_incident }) => issuer_incident)?.issuer_incident;
   if (!incident) return [];
   const failing = statuses.filter(({ failing_since }) => failing_since !== null).length;
   const held = statuses.filter(({ held_since }) => held_since !== null).length;
   const { opened_at, next_probe_at } = incident;
-  const sentence = `${failing} of ${plural(statuses.length)} at ${idp_host} fail since ${opened_at}, so this is taken for one fault of that server. ${held === 0 ? 'No token is given up' : `${held} refused ${held === 1 ? 'token is' : 'tokens are'} kept`}, one connection asks at a time (next at ${next_probe_at}), and all are renewed when it answers. Look whether ${idp_host} says that it is down.`;
+  const sentence = `${failing} of ${counted(statuses.length, 'connection')} at ${idp_host} fail since ${opened_at}, so this is taken for one fault of that server. ${held === 0 ? 'No token is given up' : `${held} refused ${held === 1 ? 'token is' : 'tokens are'} kept`}, one connection asks at a time (next at ${next_probe_at}), and all are renewed when it answers. Look whether ${idp_host} says that it is down.`;
   return [{ idp_host, opened_at, next_probe_at, connections: statuses.length, failing, held, sentence }];
 }
 

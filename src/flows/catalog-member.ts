@@ -153,7 +153,7 @@ export class CatalogMember {
       const failure = toAppError(error);
       const connection = connectionLabel(this.key);
       if (failure.code === 'needs_person') {
-        log.info('the tools of a connection are not listed: it waits for a person to connect it', { connection });
+        log.info('the tools of a connection are not listed: it is not connected yet', { connection });
       } else if (this.#failures === 1) {
         log.warn('the tools of a connection cannot be listed; its last known ones are kept', { connection, error });
       }

@@ -128,7 +128,7 @@ const SCENES: Record<string, Scene> = {
     {
       ...neverConnectedStatus(),
       ...GETS_TOKEN,
-      summary: 'No token has been acquired yet. Get a token: nobody has to sign in.',
+      summary: 'No token has been acquired yet. Get a token on its page; nobody has to sign in.',
     },
     [],
   ),

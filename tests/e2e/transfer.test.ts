@@ -30,7 +30,7 @@ it('a server is moved from its directory to PostgreSQL and on to another directo
   });
   expect(await platform.stop()).toBe(0);
   const exported = await run('export', file, dataDir);
-  expect(exported).toMatchObject({ code: 0, stdout: expect.stringContaining('Exported 1 connections'), stderr: '' });
+  expect(exported).toMatchObject({ code: 0, stdout: expect.stringContaining('Exported 1 connection, '), stderr: '' });
   expect(statSync(file).mode & 0o777).toBe(0o600);
   expect(readFileSync(file, 'utf8')).not.toContain(SECRET);
 
@@ -52,7 +52,7 @@ it('a server is moved from its directory to PostgreSQL and on to another directo
   const second = createHome({}, onServer);
   cleanups.push(second.remove, drop);
   const imported = await run('import', file, second.dataDir, second.env);
-  expect(imported).toMatchObject({ code: 0, stdout: expect.stringContaining('Imported 1 connections'), stderr: '' });
+  expect(imported).toMatchObject({ code: 0, stdout: expect.stringContaining('Imported 1 connection,'), stderr: '' });
   const again = await run('import', file, second.dataDir, second.env);
   expect(again.stderr).toMatch(/not empty/);
 
