@@ -20,11 +20,43 @@ export type ToolkitContext = {
   authEvents: { append(events: NewAuthEvent[]): Promise<void> };
 };
 
+/** The lists of an upstream that can change under its clients. */
+export type ListKind = 'tools' | 'prompts' | 'resources';
+
+/** A conversation of the legacy era that a client holds with us; an upstream may have one of its own for it. */
+export type ToolkitClientSession = {
+  id: string;
+  /** Aborts when the client's session is over: whatever the upstream keeps for it ends, too. */
+  ended: AbortSignal;
+};
+
+/**
+ * Whoever is behind a call, as far as an upstream may know: what its client can do, and how to reach it. Never an
+ * identity, a header, a token or a protocol version of the caller.
+ */
+export type ToolkitClient = {
+  /** `ClientCapabilities` as the client declared them: `sampling`, `elicitation`, `roots`, `extensions`. */
+  capabilities: Record<string, unknown>;
+  /** `io.modelcontextprotocol/logLevel` of this call, or what `logging/setLevel` set for the session. */
+  log_level?: string;
+  /** Present for a legacy client: calls with the same session share one conversation with the upstream. */
+  session?: ToolkitClientSession;
+  /**
+   * Asks the client in the midst of a call: `sampling/createMessage`, `elicitation/create`, `roots/list`.
+   * @throws RpcError what the client answered, or that it cannot be asked.
+   */
+  ask(method: string, params: Record<string, unknown>, signal: AbortSignal): Promise<Record<string, unknown>>;
+  /** Tells the client something that belongs to this call: `notifications/message` and the like. */
+  notify(method: string, params: Record<string, unknown>): void;
+};
+
 export type ToolkitCall = {
   signal: AbortSignal;
   principal: { actor: string };
   /** Progress of a long call, to be re-emitted under the caller's own token. */
   onprogress?: (progress: { progress: number; total?: number; message?: string }) => void;
+  /** Absent where the platform asks for itself: lists, tests. */
+  client?: ToolkitClient;
 };
 
 /** An upstream's tool, verbatim: schemas, annotations, `_meta` and fields that we do not know are kept. */
@@ -33,10 +65,25 @@ export type UpstreamTool = { name: string } & Record<string, unknown>;
 export type ToolkitTest = { ok: boolean; message: string; details: Record<string, unknown> };
 
 export interface ToolkitConnection {
-  /** `tools/list` → `{ tools }` with all pages read; `tools/call` → the upstream's result, verbatim. */
+  /**
+   * One MCP request, answered with the upstream's result, verbatim:
+   * - `tools/list`, `prompts/list`, `resources/list`, `resources/templates/list` → the list with all pages read;
+   * - `server/discover` → `{ capabilities, serverInfo?, instructions? }` of the upstream;
+   * - `tools/call`, `prompts/get`, `resources/read`, `completion/complete` → its result. Where an upstream wants the
+   *   client's input first, that is `{ resultType: 'input_required', inputRequests, requestState? }`, and the request
+   *   is repeated with `inputResponses` and the same `requestState`; other upstreams use `call.client.ask` meanwhile.
+   * @throws RpcError the upstream's own JSON-RPC error; AppError a failure of the connection.
+   */
   request(method: string, params: Record<string, unknown>, call: ToolkitCall): Promise<Record<string, unknown>>;
-  /** Called whenever what the upstream offers may have changed. */
-  onChange(listener: () => void): void;
+  /**
+   * Follows one resource until the signal aborts, over dropped sessions, too; resolves once the upstream has agreed.
+   * `updated` receives the parameters of each `notifications/resources/updated`.
+   */
+  subscribe?(uri: string, updated: (params: Record<string, unknown>) => void, signal: AbortSignal): Promise<void>;
+  /** One plain HTTP request of a program, the connection's credential added; `/…` and query are the caller's. */
+  handle?(request: Request, call: ToolkitCall): Promise<Response>;
+  /** Called whenever what the upstream offers may have changed; undefined: any of its lists. */
+  onChange(listener: (changed?: ListKind) => void): void;
   test(signal: AbortSignal): Promise<ToolkitTest>;
   close(): Promise<void>;
 }
@@ -44,6 +91,11 @@ export interface ToolkitConnection {
 export interface Toolkit {
   kind: string;
   configSchema: ConfigSchema;
+  /**
+   * Its connections all offer the same tools: in the merged list each is published once, without a prefix, and this
+   * argument of a call names the connection.
+   */
+  shared?: { argument: string };
   /** Must not dial: the first request does, so that start-up never waits for an upstream. */
   connect(context: ToolkitContext): ToolkitConnection;
 }
