@@ -26,7 +26,7 @@ const ALLOWED: Allowed = {
     'src/oauth/authorization-server.ts': 'sends tokens and the code verifier to the token endpoint',
     'src/oauth/client-authentication.ts': 'sends the client secret to the token endpoint',
     'src/oauth/token-endpoint.ts': 'sends the token to the revocation endpoint',
-    'src/toolkits/mcp/upstream-fetch.ts': 'sends the access token to the upstream',
+    'src/toolkits/credential-headers.ts': 'sends the access token to the upstream',
   },
 };
 

@@ -1,0 +1,36 @@
+import type { ConnectionConfig } from '../core/connection.ts';
+import type { Secret } from '../core/redact.ts';
+
+export const DEFAULT_API_KEY_HEADER = 'X-API-Key';
+
+function basicCredentials(username: string, password: string): string {
+  return `Basic ${Buffer.from(`${username}:${password}`, 'utf8').toString('base64')}`;
+}
+
+/** The header that carries the connection's credential, in lower case; undefined where none does. */
+export function credentialHeader(config: ConnectionConfig): string | undefined {
+  if (config.auth_mode === 'none') return undefined;
+  if (config.auth_mode !== 'api_key') return 'authorization';
+  const inQuery = config.api_key_placement === 'query' && config.api_key_param;
+  return inQuery ? undefined : (config.api_key_header ?? DEFAULT_API_KEY_HEADER).toLowerCase();
+}
+
+/**
+ * Puts the connection's static headers and its credential on one request to its own origin. A static header gives way
+ * to one that the request already has, the credential to none.
+ */
+export function authorize(config: ConnectionConfig, url: URL, headers: Headers, token: Secret | undefined): void {
+  for (const [name, value] of Object.entries(config.static_headers ?? {})) {
+    if (!headers.has(name)) headers.set(name, value);
+  }
+  if (config.auth_mode === 'bearer') headers.set('Authorization', `Bearer ${config.credential ?? ''}`);
+  if (config.auth_mode === 'basic') {
+    headers.set('Authorization', basicCredentials(config.username ?? '', config.password ?? ''));
+  }
+  if (config.auth_mode === 'api_key') {
+    if (config.api_key_placement === 'query' && config.api_key_param) {
+      url.searchParams.set(config.api_key_param, config.credential ?? '');
+    } else headers.set(config.api_key_header ?? DEFAULT_API_KEY_HEADER, config.credential ?? '');
+  }
+  if (token) headers.set('Authorization', `Bearer ${token.reveal()}`);
+}
