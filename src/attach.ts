@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { type Examination, examinationSchema } from './contract/schemas.ts';
 import { AppError } from './core/errors.ts';
 import type { Clock, Fetch } from './core/ports.ts';
-import type { Principal } from './core/principal.ts';
+import { type Principal, STDIO_PRINCIPAL } from './core/principal.ts';
 import { readOwnerRecord } from './db/embedded/owner-file.ts';
 import { acquireOwnership, type Ownership } from './db/embedded/owner-lock.ts';
 
@@ -11,7 +11,6 @@ const SECRET_HEADER = 'x-mcp-data-platform-attach';
 const MCP_PATH = '/attach/mcp';
 const LINK_PATH = '/attach/sign-in-link';
 const DOCTOR_PATH = '/attach/doctor';
-const ATTACHED: Principal = { actor: 'stdio', role: 'agent', via: 'stdio' };
 
 export type AttachPoint = {
   /** Answers a second process of the same user; undefined: not meant for this door. */
@@ -35,7 +34,7 @@ export function createAttachPoint(deps: {
       const { pathname } = new URL(request.url);
       if (![MCP_PATH, LINK_PATH, DOCTOR_PATH].includes(pathname)) return undefined;
       if (!allowed(request)) return Promise.resolve(new Response(null, { status: 404 }));
-      if (pathname === MCP_PATH) return deps.handleMcp(request, ATTACHED);
+      if (pathname === MCP_PATH) return deps.handleMcp(request, STDIO_PRINCIPAL);
       if (pathname === DOCTOR_PATH) return deps.examine().then((found) => Response.json(found));
       return deps.createSignInLink().then((url) => Response.json({ url }));
     },

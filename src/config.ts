@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
+import { accessPatternSchema } from './core/access-rule.ts';
 import { CONNECTION_KIND, CONNECTION_NAME, zodIssues } from './core/connection.ts';
 import { formatDuration, parseDuration } from './core/duration.ts';
 import { AppError, type FieldIssue } from './core/errors.ts';
@@ -39,6 +40,8 @@ const apiKey = z.strictObject({
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, 'must be 1 to 63 letters, digits, dots, hyphens'),
   key: z.string().min(24, 'must be at least 24 characters: a key is a password that nobody types'),
   role: z.enum(['admin', 'agent']).default('agent'),
+  allow: z.array(accessPatternSchema).optional(),
+  deny: z.array(accessPatternSchema).default([]),
 });
 
 const declaredConnection = z.strictObject({
@@ -106,7 +109,8 @@ export const SETTINGS = {
   api_keys: {
     schema: z.array(apiKey).default([]),
     secret: true,
-    about: 'Keys for agents and administrators, each with name, key and role (agent or admin).',
+    about:
+      'Keys for agents and administrators, each with name, key, role (agent or admin), and what it may use (allow, deny).',
   },
   connections: {
     schema: z.array(declaredConnection).default([]),

@@ -6,8 +6,9 @@ import { createAttachPoint } from './attach.ts';
 import { systemClock, systemRandom } from './clock.ts';
 import type { Config } from './config.ts';
 import { CALLBACK_PATH } from './contract/endpoints.ts';
+import { accessRules, EVERYTHING } from './core/access-rule.ts';
 import type { ApiKeyRecord, Log, Stores } from './core/ports.ts';
-import { ACTOR } from './core/principal.ts';
+import { ACTOR, STDIO_PRINCIPAL } from './core/principal.ts';
 import { createDurably } from './db/durable-file.ts';
 import { createApiKeys, hashToken } from './http/api-keys.ts';
 import { createHttpApp } from './http/app.ts';
@@ -51,8 +52,12 @@ async function ownAgentKey(dataDir: string): Promise<{ key: string; path: string
 }
 
 function apiKeyRecords(config: Config, agentKey: { key: string } | null): ApiKeyRecord[] {
-  const configured = config.api_keys.map(({ name, role, key }) => ({ name, role, key_hash: hashToken(key) }));
-  return agentKey ? [...configured, { name: 'local', role: 'agent', key_hash: hashToken(agentKey.key) }] : configured;
+  const configured = config.api_keys.map(({ name, role, key, allow, deny }): ApiKeyRecord => {
+    const access = accessRules({ deny, ...(allow ? { allow } : {}) });
+    return { name, role, key_hash: hashToken(key), access };
+  });
+  if (!agentKey) return configured;
+  return [...configured, { name: 'local', role: 'agent', key_hash: hashToken(agentKey.key), access: EVERYTHING }];
 }
 
 /** Public https only: an authorization server fetches the document from where it is. */
@@ -101,10 +106,9 @@ export async function createFaces(input: FacesInput, teardown: Teardown): Promis
   const attachSecret = Buffer.from(systemRandom.bytes(32)).toString('base64url');
   const handleMcp = face.handle.bind(face);
   const attach = createAttachPoint({ secret: attachSecret, handleMcp, createSignInLink: signInLink, examine });
-  const principal = { actor: 'stdio', role: 'agent', via: 'stdio' } as const;
   return {
     fetch: (request) => attach.handle(request) ?? app.fetch(request),
-    stdio: createStdioFace({ catalog: flows.catalog, toolCall, version, principal, log }),
+    stdio: createStdioFace({ catalog: flows.catalog, toolCall, version, principal: STDIO_PRINCIPAL, log }),
     signInLink,
     agentKey,
     attachSecret,

@@ -1,3 +1,4 @@
+import type { AccessRules } from './access-rule.ts';
 import type { AuthEvent, AuthEventType, NewAuthEvent, TokenTypeHint } from './auth-event.ts';
 import type { ConnectionConfig, ConnectionKey, TokenEndpointAuthMethod } from './connection.ts';
 import type {
@@ -256,7 +257,7 @@ export interface CatalogStore {
 
 export type PublishedName = { published_name: string; kind: string; name: string; tool: string };
 
-export type ApiKeyRecord = { name: string; role: 'admin' | 'agent'; key_hash: string };
+export type ApiKeyRecord = { name: string; role: 'admin' | 'agent'; key_hash: string; access: AccessRules };
 
 export interface AccessStore {
   /** Sign-in links: single use, short-lived, stored hashed. */

@@ -1,12 +1,13 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { AccessRules } from '../core/access-rule.ts';
 import type { ApiKeyRecord } from '../core/ports.ts';
 import { apiKeyActor, type Principal } from '../core/principal.ts';
 
 export type ApiKeys = {
   /** Who holds this key; undefined: nobody. */
   verify(key: string): Principal | undefined;
-  /** Whether this actor is a key that still exists as an admin's: else its browser sessions end. */
-  isAdmin(actor: string): boolean;
+  /** What the admin's key behind this actor may use; undefined when there is none any more, so its sessions end. */
+  adminAccess(actor: string): AccessRules | undefined;
 };
 
 /** SHA-256, hex. Enough for what is random already: a key of ours cannot be guessed from its hash. */
@@ -25,11 +26,11 @@ export function createApiKeys(records: readonly ApiKeyRecord[]): ApiKeys {
       let found: Principal | undefined;
       for (const record of known) {
         if (timingSafeEqual(record.digest, digest)) {
-          found = { actor: apiKeyActor(record.name), role: record.role, via: 'api_key' };
+          found = { actor: apiKeyActor(record.name), role: record.role, via: 'api_key', access: record.access };
         }
       }
       return found;
     },
-    isAdmin: (actor) => known.some(({ name, role }) => role === 'admin' && apiKeyActor(name) === actor),
+    adminAccess: (actor) => known.find(({ name, role }) => role === 'admin' && apiKeyActor(name) === actor)?.access,
   };
 }

@@ -1,3 +1,4 @@
+import { EVERYTHING } from '../core/access-rule.ts';
 import type { AccessStore, Clock, Random } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
 import type { Instant } from '../core/token-set.ts';
@@ -71,9 +72,10 @@ export function createSessions(
       const stored = await access.readSession(hash, clock.now());
       if (!stored) return undefined;
       // A session that a key opened does not outlive the key.
-      if (stored.actor.startsWith('apikey:') && !apiKeys.isAdmin(stored.actor)) return undefined;
+      const permitted = stored.actor.startsWith('apikey:') ? apiKeys.adminAccess(stored.actor) : EVERYTHING;
+      if (!permitted) return undefined;
       return {
-        principal: { actor: stored.actor, role: 'admin', via: 'session' },
+        principal: { actor: stored.actor, role: 'admin', via: 'session', access: permitted },
         expires_at: stored.expires_at,
         hash,
       };

@@ -73,6 +73,11 @@ describe('what cannot start says in one sentence why', () => {
     ['a missing variable', { encryption_key: `${SECRET}\${NOT_SET}` }, ['encryption_key', 'NOT_SET']],
     ['a bad key of a list', { api_keys: [{ name: 'a', key: 'short' }] }, [/api_keys\.0\.key/]],
     [
+      'a pattern that is none',
+      { api_keys: [{ name: 'a', key: SECRET.repeat(24), allow: ['mcp/x', 'github'], deny: ['mcp/x:'] }] },
+      [/api_keys\.0\.allow\.1 must be kind\/name or kind\/name:tool/, /api_keys\.0\.deny\.0 must be/],
+    ],
+    [
       'an invalid declared connection',
       {
         connections: [

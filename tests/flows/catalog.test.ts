@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { EVERYTHING } from '../../src/core/access-rule.ts';
 import { AppError } from '../../src/core/errors.ts';
 import { connection, type GatewayOptions, MemoryStores, openGateway } from '../mcp/gateway.ts';
 import { type FakeUpstream, fakeToolkit, fakeUpstream, tool } from './fake-toolkit.ts';
@@ -40,7 +41,7 @@ describe('the catalog', () => {
       expect(stateOf(gateway, 'a')).toMatchObject({ state: 'unavailable', error: { code: 'upstream_unreachable' } }),
     );
     await vi.waitFor(() => {
-      const [published] = gateway.catalog.tools({ actor: 'x', role: 'agent', via: 'api_key' });
+      const [published] = gateway.catalog.tools({ actor: 'x', role: 'agent', via: 'api_key', access: EVERYTHING });
       expect(published?._meta).toMatchObject({ 'mcp-data-platform/connection': { state: 'unavailable' } });
     });
     down.fail = undefined;

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import { EVERYTHING } from '../../src/core/access-rule.ts';
 import { AppError, type ErrorCode } from '../../src/core/errors.ts';
 import { RpcError } from '../../src/core/rpc-error.ts';
 import type { ResolvedTool } from '../../src/flows/catalog-api.ts';
@@ -6,7 +7,7 @@ import { createToolCall } from '../../src/flows/tool-call.ts';
 import { silentLog } from '../mcp/gateway.ts';
 import { tool } from './fake-toolkit.ts';
 
-const PRINCIPAL = { actor: 'apikey:a', role: 'agent', via: 'api_key' } as const;
+const PRINCIPAL = { actor: 'apikey:a', role: 'agent', via: 'api_key', access: EVERYTHING } as const;
 
 function callWith(request: () => Promise<Record<string, unknown>>, changed: Partial<ResolvedTool> = {}) {
   const note = vi.fn();

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { EVERYTHING } from '../../src/core/access-rule.ts';
 import type { AuthEvent } from '../../src/core/auth-event.ts';
 import type { ConnectionKey } from '../../src/core/connection.ts';
 import type { OAuthStatus } from '../../src/core/connection-status.ts';
@@ -229,8 +230,8 @@ export function fakeApp(changes: Partial<HttpDeps> = {}) {
     },
     access,
     apiKeys: createApiKeys([
-      { name: 'ops', role: 'admin', key_hash: hashToken(ADMIN_KEY) },
-      { name: 'bot', role: 'agent', key_hash: hashToken(AGENT_KEY) },
+      { name: 'ops', role: 'admin', key_hash: hashToken(ADMIN_KEY), access: EVERYTHING },
+      { name: 'bot', role: 'agent', key_hash: hashToken(AGENT_KEY), access: EVERYTHING },
     ]),
     mounts: [
       {

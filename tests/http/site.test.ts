@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { ENDPOINTS } from '../../src/contract/endpoints.ts';
+import { EVERYTHING } from '../../src/core/access-rule.ts';
 import { createApiKeys, hashToken } from '../../src/http/api-keys.ts';
 import { asAdmin, fakeApp } from './fake-app.ts';
 
@@ -129,15 +130,17 @@ describe('the client metadata document', () => {
 
 describe('API keys', () => {
   it('are refused at start-up when a hash is none', () => {
-    expect(() => createApiKeys([{ name: 'x', role: 'admin', key_hash: 'plain' }])).toThrow(/API key "x"/);
+    expect(() => createApiKeys([{ name: 'x', role: 'admin', key_hash: 'plain', access: EVERYTHING }])).toThrow(
+      /API key "x"/,
+    );
   });
 
   it('tell an admin from an agent and from nobody', () => {
     const keys = createApiKeys([
-      { name: 'a', role: 'admin', key_hash: hashToken('one') },
-      { name: 'b', role: 'agent', key_hash: hashToken('two') },
+      { name: 'a', role: 'admin', key_hash: hashToken('one'), access: EVERYTHING },
+      { name: 'b', role: 'agent', key_hash: hashToken('two'), access: EVERYTHING },
     ]);
-    expect(keys.verify('one')).toEqual({ actor: 'apikey:a', role: 'admin', via: 'api_key' });
+    expect(keys.verify('one')).toEqual({ actor: 'apikey:a', role: 'admin', via: 'api_key', access: EVERYTHING });
     expect(keys.verify('two')).toMatchObject({ role: 'agent' });
     expect([keys.verify(''), keys.verify('three'), createApiKeys([]).verify('one')]).toEqual([
       undefined,

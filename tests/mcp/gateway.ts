@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { systemClock, systemRandom } from '../../src/clock.ts';
+import { EVERYTHING } from '../../src/core/access-rule.ts';
 import type { ConnectionConfig } from '../../src/core/connection.ts';
 import { mcpConfigSchema } from '../../src/core/connection.ts';
 import type {
@@ -168,7 +169,12 @@ export async function openGateway(options: GatewayOptions = {}): Promise<Gateway
   });
   const server = createServer(
     getRequestListener((request) =>
-      face.handle(request, { actor: request.headers.get(ACTOR_HEADER) ?? 'apikey:a', role: 'agent', via: 'api_key' }),
+      face.handle(request, {
+        actor: request.headers.get(ACTOR_HEADER) ?? 'apikey:a',
+        role: 'agent',
+        via: 'api_key',
+        access: EVERYTHING,
+      }),
     ),
   );
   const port = await listen(server);
@@ -184,7 +190,8 @@ export async function openGateway(options: GatewayOptions = {}): Promise<Gateway
       memory.connections.set(`${one.key.kind}/${one.key.name}`, one);
       void notifier.publish('connections', `${one.key.kind}/${one.key.name}`);
     },
-    names: () => catalog.tools({ actor: 'x', role: 'agent', via: 'api_key' }).map((tool) => tool.name),
+    names: () =>
+      catalog.tools({ actor: 'x', role: 'agent', via: 'api_key', access: EVERYTHING }).map((tool) => tool.name),
     async close() {
       await face.close();
       await catalog.close();

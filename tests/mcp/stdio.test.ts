@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { EVERYTHING } from '../../src/core/access-rule.ts';
 import { createStdioFace } from '../../src/mcp/stdio.ts';
 import { connection, openGateway, silentLog } from './gateway.ts';
 import { connectPipe } from './pipe.ts';
@@ -24,7 +25,7 @@ describe('the pipe', () => {
       catalog: gateway.catalog,
       toolCall: gateway.toolCall,
       version: '1.2.3',
-      principal: { actor: 'stdio', role: 'agent', via: 'stdio' },
+      principal: { actor: 'stdio', role: 'agent', via: 'stdio', access: EVERYTHING },
       log: silentLog,
     });
     const { client, close } = await connectPipe((stdin, stdout) => face.serve(stdin, stdout), mode);
