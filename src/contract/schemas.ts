@@ -4,13 +4,13 @@ import {
   type AuthEvent,
   authEventDetailSchema,
   DECIDERS,
-  DISCONNECT_OUTCOMES,
   REVOCATION_REASONS,
 } from '../core/auth-event.ts';
 import { CONNECTION_KIND, connectionNameSchema, OAUTH_GRANTS } from '../core/connection.ts';
 import { FINDING_CODES, SEVERITIES } from '../core/connection-audit.ts';
 import { HEALTHS, type OAuthStatus, RENEWALS } from '../core/connection-status.ts';
 import { CREDENTIAL_STATES } from '../core/credential.ts';
+import { DISCONNECT_OUTCOMES } from '../core/dropped-token.ts';
 import { ERROR_TABLE, type ErrorCode, type FieldIssue } from '../core/errors.ts';
 import { FORECAST_REASONS } from '../core/forecast.ts';
 import type { OpenIncident } from '../core/open-incidents.ts';
@@ -20,7 +20,6 @@ export type { AuthEventDetail, AuthEventType, Decider, ErrorClass, RevocationRea
 export {
   AUTH_EVENT_TYPES,
   DECIDERS,
-  DISCONNECT_OUTCOMES,
   ERROR_CLASSES,
   REVOCATION_REASONS,
 } from '../core/auth-event.ts';
@@ -31,6 +30,7 @@ export type { Health } from '../core/connection-status.ts';
 export { HEALTHS } from '../core/connection-status.ts';
 export type { CredentialState, RefreshReason } from '../core/credential.ts';
 export { CREDENTIAL_STATES, REFRESH_REASONS } from '../core/credential.ts';
+export { DISCONNECT_OUTCOMES } from '../core/dropped-token.ts';
 export type { ErrorCode, FieldIssue } from '../core/errors.ts';
 export { ERROR_TABLE } from '../core/errors.ts';
 export type { GrantGrade } from '../core/grant-grade.ts';

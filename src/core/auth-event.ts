@@ -61,8 +61,6 @@ export type TokenTypeHint = (typeof TOKEN_TYPE_HINTS)[number];
 export const UPSTREAM_REVOCATIONS = ['requested', 'unsupported', 'unreadable'] as const;
 export type UpstreamRevocation = (typeof UPSTREAM_REVOCATIONS)[number];
 
-export const DISCONNECT_OUTCOMES = ['revoked', 'pending', 'unsupported', 'unreadable', 'failed', 'nothing'] as const;
-
 export const INCIDENT_MARKS = ['opened', 'open', 'closed'] as const;
 
 const timestamp = z.iso.datetime().nullable();

@@ -32,6 +32,8 @@ export type Intent = {
   refresh_token_fingerprint: string | null;
   /** Age by the database's clock when the row was read, in milliseconds. */
   age_ms: number;
+  /** It was taken over, after the history had told of it, by an attempt that decided nothing about it. */
+  given_back?: true;
 };
 
 /** Many connections fail at one authorization server: a fault of that server, until the contrary is shown. */

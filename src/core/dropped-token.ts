@@ -18,3 +18,6 @@ export function dropReason(
   const bound = [binding.token_endpoint, binding.issuer].flatMap((url) => (url === null ? [] : [new URL(url).origin]));
   return bound.includes(new URL(named).origin) ? undefined : 'destination_changed';
 }
+
+/** What became of the tokens at their authorization server when a person disconnected them, as far as it is known at once. */
+export const DISCONNECT_OUTCOMES = ['revoked', 'pending', 'unsupported', 'unreadable', 'failed', 'nothing'] as const;

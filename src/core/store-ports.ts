@@ -143,19 +143,24 @@ export type PendingRevocation = {
   attempts: number;
 };
 
+/** Written with a key that we do not hold. */
+export type UnreadableRevocation = Pick<PendingRevocation, 'id' | 'key' | 'actor' | 'binding' | 'created_at'> & {
+  unreadable: true;
+};
+
 export interface RevocationStore {
   /** Due at once. A second one of the same id changes nothing. */
   enqueue(revocation: Omit<PendingRevocation, 'created_at' | 'attempts'>): Promise<void>;
   /**
    * Takes what is due, soonest first, and counts the attempt: until `lease_until` nobody else takes it, whatever becomes
-   * of this process. `unreadable`: written with a key that we do not hold.
+   * of this process.
    */
   claimDue(query: {
     now: Instant;
     lease_until: Instant;
     limit: number;
     id?: string;
-  }): Promise<(PendingRevocation | { unreadable: true; id: string; key: ConnectionKey; created_at: Instant })[]>;
+  }): Promise<(PendingRevocation | UnreadableRevocation)[]>;
   /** Nothing more is to be done about one of its tokens, or about `all`: they are erased, and the history says why. */
   finish(id: string, token: TokenTypeHint | 'all', key: ConnectionKey, events: NewAuthEvent[]): Promise<void>;
   postpone(id: string, until: Instant): Promise<void>;

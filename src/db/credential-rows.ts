@@ -66,6 +66,7 @@ function intentOf(row: CredentialRow): Intent | null {
     boot_id: BigInt(row.intent_boot_id),
     refresh_token_fingerprint: row.intent_fingerprint,
     age_ms: row.intent_age_ms ?? 0,
+    ...(row.taken_intent?.attempt_id === row.intent_attempt_id ? { given_back: true } : {}),
   };
 }
 

@@ -9,6 +9,7 @@ import { claimDueCredentials, readable } from './due-credentials.ts';
 import type { Database } from './schema.ts';
 import { settleWithin } from './settlement.ts';
 import type { SettlementTools } from './settlement-tools.ts';
+import { GIVEN_BACK, TAKEN } from './taken-intent.ts';
 
 export type CredentialStoreInput = SettlementTools & {
   db: Kysely<Database>;
@@ -84,7 +85,7 @@ export function createCredentialStore(input: CredentialStoreInput): CredentialSt
           // The one clock that every replica shares: leases are compared with it and with nothing else (rule 7).
           intent_at: sql<Date>`clock_timestamp()`,
           // Whoever presents over an open intent has given up on learning its outcome; after a crash nobody else says so.
-          ...(claim.expected_attempt_id === null ? {} : { ambiguous: true }),
+          ...(claim.expected_attempt_id === null ? { taken_intent: null } : { ambiguous: true, taken_intent: TAKEN }),
         })
         .where('kind', '=', claim.key.kind)
         .where('name', '=', claim.key.name)
@@ -100,13 +101,7 @@ export function createCredentialStore(input: CredentialStoreInput): CredentialSt
     async withdrawIntent(key, attempt_id) {
       await db
         .updateTable('connection_credentials')
-        .set({
-          intent_attempt_id: null,
-          intent_replica_id: null,
-          intent_boot_id: null,
-          intent_fingerprint: null,
-          intent_at: null,
-        })
+        .set(GIVEN_BACK)
         .where('kind', '=', key.kind)
         .where('name', '=', key.name)
         .where('intent_attempt_id', '=', attempt_id)

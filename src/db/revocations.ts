@@ -109,14 +109,10 @@ export function createRevocationStore(tools: RevocationStoreInput): RevocationSt
         .returningAll()
         .execute();
       return rows.map((row) => {
-        const { id: rowId, kind, name, created_at } = row;
+        const { id: rowId, kind, name, actor, binding } = row;
+        const created_at = toInstant(row.created_at);
         return (
-          toRevocation(box, row) ?? {
-            unreadable: true,
-            id: rowId,
-            key: { kind, name },
-            created_at: toInstant(created_at),
-          }
+          toRevocation(box, row) ?? { unreadable: true, id: rowId, key: { kind, name }, actor, binding, created_at }
         );
       });
     },

@@ -55,6 +55,8 @@ export type CredentialTable = {
   intent_fingerprint: string | null;
   /** Written and compared by the database's clock alone (protocol rule 7). */
   intent_at: Date | null;
+  /** What the open intent took the place of; beside an intent of the same attempt: that one was given back. */
+  taken_intent: NullableJson<TakenIntent>;
   ambiguous: Generated<boolean>;
   failure_type: RefreshFailure['type'] | null;
   failure_since: Date | null;
@@ -73,6 +75,15 @@ export type CredentialTable = {
   next_refresh_at: Date | null;
   next_refresh_reason: RefreshReason | null;
   settled_attempt_id: string | null;
+};
+
+/** As the database wrote it, its time included. */
+export type TakenIntent = {
+  attempt_id: string;
+  replica_id: string;
+  boot_id: number;
+  fingerprint: string | null;
+  at: string;
 };
 
 export type AuthEventTable = {

@@ -11,6 +11,7 @@ import { moveToRevocations } from './revocations.ts';
 import type { Database } from './schema.ts';
 import type { SecretBox } from './secret-box.ts';
 import type { SettlementTools } from './settlement-tools.ts';
+import { GIVEN_BACK } from './taken-intent.ts';
 
 type Columns = UpdateObject<Database, 'connection_credentials'>;
 
@@ -81,6 +82,7 @@ const CLOSED_INTENT = {
   intent_boot_id: null,
   intent_fingerprint: null,
   intent_at: null,
+  taken_intent: null,
 } satisfies Columns;
 
 /** An ambiguity, too, ends with a success, a consent or a revocation, and with nothing else. */
@@ -205,11 +207,11 @@ function connectedColumns(
   };
 }
 
-/** Rule 8: an older ambiguity outlives the intent of an attempt. */
+/** Rule 8: an older ambiguity outlives the intent of an attempt, and so does the older intent, which tells who may hold an answer. */
 function keptColumns(change: Extract<TokenChange, { type: 'kept' }>): Columns {
   const { failure } = change;
   return {
-    ...(change.intent === 'close' ? CLOSED_INTENT : { ambiguous: true }),
+    ...(change.intent === 'close' ? GIVEN_BACK : { ambiguous: true }),
     ...scheduleColumns(change.schedule),
     failure_type: failure.type,
     failure_since: toTimestamp(failure.since),

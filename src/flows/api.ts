@@ -1,7 +1,8 @@
-import type { AuthEvent, DISCONNECT_OUTCOMES } from '../core/auth-event.ts';
+import type { AuthEvent } from '../core/auth-event.ts';
 import type { ConnectionKey } from '../core/connection.ts';
 import type { OAuthStatus } from '../core/connection-status.ts';
 import type { RefreshFailure, RefreshReason, Revocation } from '../core/credential.ts';
+import type { DISCONNECT_OUTCOMES } from '../core/dropped-token.ts';
 import type { FieldIssue } from '../core/errors.ts';
 import type { ConnectionSource, EventQuery, ToolkitTest } from '../core/ports.ts';
 import type { Secret } from '../core/redact.ts';

@@ -64,7 +64,7 @@ export async function tellInterrupted(
   credential: Credential,
 ): Promise<void> {
   const { key, incarnation, generation, intent, failure, binding } = credential;
-  if (intent === null || (await isOnRecord(deps, key, intent.attempt_id))) return;
+  if (intent === null || intent.given_back || (await isOnRecord(deps, key, intent.attempt_id))) return;
   const now = deps.clock.now();
   const { next_refresh_at: at, next_refresh_reason } = credential;
   await deps.credentials.settle({

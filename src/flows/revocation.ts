@@ -1,6 +1,6 @@
 import type { AuthEventDetail, NewAuthEvent, TokenTypeHint } from '../core/auth-event.ts';
 import { TOKEN_TYPE_HINTS } from '../core/auth-event.ts';
-import { type ConnectionKey, connectionLabel } from '../core/connection.ts';
+import { connectionLabel } from '../core/connection.ts';
 import { isoOrNull } from '../core/connection-status.ts';
 import type { Credential } from '../core/credential.ts';
 import { idpHostOf } from '../core/credential.ts';
@@ -18,6 +18,7 @@ import type {
   Random,
   RevocationReply,
   RevocationStore,
+  UnreadableRevocation,
 } from '../core/ports.ts';
 import { backoff } from '../core/refresh-policy.ts';
 import type { TokenSet } from '../core/token-set.ts';
@@ -162,13 +163,14 @@ export function createRevoker(deps: RevokerDeps): Revoker {
     return state;
   }
 
-  async function unreadable(one: { id: string; key: ConnectionKey; created_at: number }): Promise<RevocationState> {
+  async function unreadable(one: UnreadableRevocation): Promise<RevocationState> {
     const now = clock.now();
     if (now - one.created_at < GIVE_UP_MS) {
       await revocations.postpone(one.id, now + PAUSES.backoff_max);
       return 'pending';
     }
-    await revocations.finish(one.id, 'all', one.key, []);
+    const ended = event(one, 'token_revocation_failed', { reason: 'unreadable' });
+    await revocations.finish(one.id, 'all', one.key, [ended]);
     log.warn('a token that was to be revoked can still not be decrypted and is dropped', {
       connection: connectionLabel(one.key),
     });

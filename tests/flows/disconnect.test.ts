@@ -274,7 +274,10 @@ describeFlow('an operator disconnects', (world) => {
     await disconnect();
     const claimDue = stores.revocations.claimDue;
     stores.revocations.claimDue = async (query) =>
-      (await claimDue(query)).map(({ id, key, created_at }) => ({ unreadable: true, id, key, created_at }));
+      (await claimDue(query)).map(({ id, key, actor, created_at }) => ({
+        ...{ unreadable: true, id, key, actor, created_at },
+        binding,
+      }));
     await world().pass(DAY);
     await revoker.runOnce();
     expect(await pending()).not.toBeNull();
@@ -282,5 +285,11 @@ describeFlow('an operator disconnects', (world) => {
     await revoker.runOnce();
     expect(await pending()).toBeNull();
     expect(world().server.revoked).toHaveLength(1);
+    expect((await world().events()).at(-1)).toMatchObject({
+      event_type: 'token_revocation_failed',
+      actor: 'ada@example.com',
+      idp_host: 'idp.example',
+      detail: { reason: 'unreadable' },
+    });
   });
 });

@@ -13,6 +13,7 @@ import {
   createConnected,
   due,
   KEY,
+  keptChange,
   MINUTE,
   NOON,
   readCredential,
@@ -104,6 +105,37 @@ export function claimSuite(opened: () => OpenDatabase): void {
       await stores.credentials.withdrawIntent(KEY, 'another');
       expect((await readCredential(stores)).intent?.attempt_id).toBe('mine');
       await stores.credentials.withdrawIntent(KEY, 'mine');
+      expect((await readCredential(stores)).intent).toBeNull();
+    });
+
+    it('gives back, with its age, the intent that it took over, when nothing came of it', async () => {
+      const credential = await createConnected(stores);
+      const owner = { replica_id: 'replica-b', boot_id: 7n };
+      const older = claimOf(credential, 'older', owner);
+      const [kept, withdrawn] = ['settled', 'withdrawn'];
+      await stores.credentials.claimIntent(older);
+      for (const attempt_id of [kept, withdrawn]) {
+        await age(KEY, 2 * LEASE_MS);
+        expect((await readCredential(stores)).intent?.given_back).toBe(attempt_id === kept ? undefined : true);
+        await stores.credentials.claimIntent(claimOf(credential, attempt_id, { expected_attempt_id: 'older' }));
+        if (attempt_id === withdrawn) await stores.credentials.withdrawIntent(KEY, attempt_id);
+        else await settle(stores, at(credential), keptChange(attempt_id, 'close'));
+        const { intent, ambiguous } = await readCredential(stores);
+        expect(intent).toMatchObject({
+          ...owner,
+          attempt_id: 'older',
+          refresh_token_fingerprint: 'print-f0t0',
+          given_back: true,
+        });
+        expect(intent?.age_ms).toBeGreaterThanOrEqual(2 * LEASE_MS);
+        expect(ambiguous).toBe(true);
+      }
+      await stores.credentials.claimIntent(claimOf(credential, 'last', { expected_attempt_id: 'older' }));
+      await settle(stores, at(credential), refreshedChange('f0t1'));
+      const renewed = await readCredential(stores);
+      expect(renewed.intent).toBeNull();
+      await stores.credentials.claimIntent(claimOf(renewed, 'next'));
+      await stores.credentials.withdrawIntent(KEY, 'next');
       expect((await readCredential(stores)).intent).toBeNull();
     });
 

@@ -267,7 +267,7 @@ export function settlementSuite(opened: () => OpenDatabase): void {
       expect(await readCredential(stores)).toMatchObject({ ambiguous: true, intent: { attempt_id: 'lost' } });
       await stores.credentials.claimIntent(claimOf(parent, 'next', { expected_attempt_id: 'lost' }));
       await settle(stores, at(parent), keptChange('next', 'close', { count: 2, error_class: 'rate_limited' }));
-      expect(await readCredential(stores)).toMatchObject({ ambiguous: true, intent: null });
+      expect(await readCredential(stores)).toMatchObject({ ambiguous: true, intent: { attempt_id: 'lost' } });
       await settle(stores, at(parent), refreshedChange('f0t1'));
       expect(await readCredential(stores)).toMatchObject({ ambiguous: false, failure: null, intent: null });
     });

@@ -27,6 +27,7 @@ export function newCredentialRow(tools: MemoryTools, key: ConnectionKey, incarna
   return {
     credential,
     intent_at: null,
+    taken: null,
     refresh_sent_at: null,
     access_token: null,
     refresh_token: null,
@@ -47,6 +48,12 @@ export function shown({ memory }: MemoryTools, { credential, intent_at }: Creden
     },
     intent: intent && { ...intent, age_ms: memory.now() - (intent_at ?? 0) },
   });
+}
+
+/** The row once its attempt has ended without deciding about the one that it took the place of. */
+export function givenBack(row: CredentialRow): CredentialRow {
+  const intent = row.taken && { ...row.taken.intent, given_back: true as const };
+  return { ...row, intent_at: row.taken?.intent_at ?? null, credential: { ...row.credential, intent } };
 }
 
 export function opened({ box }: MemoryTools, row: CredentialRow, column: BoxedColumn): Secret | null | undefined {

@@ -2,7 +2,7 @@ import { type ConnectionKey, connectionLabel } from '../../src/core/connection.t
 import { type Credential, idpHostOf } from '../../src/core/credential.ts';
 import type { AttemptView, CredentialStore, DueQuery } from '../../src/core/ports.ts';
 import type { BoxedColumn } from '../../src/db/credential-rows.ts';
-import { opened, secretsOf, shown } from './memory-credential-rows.ts';
+import { givenBack, opened, secretsOf, shown } from './memory-credential-rows.ts';
 import { settleWithin } from './memory-settlement.ts';
 import { type CredentialRow, contextOf, instant, type MemoryTools } from './memory-tables.ts';
 
@@ -110,13 +110,14 @@ export function createMemoryCredentials(tools: MemoryTools): CredentialStore {
       const { state, intent: open, ambiguous } = row.credential;
       if (state !== 'connected' || (open?.attempt_id ?? null) !== expected_attempt_id) return false;
       const given_up = expected_attempt_id !== null;
-      put(row, { intent: { ...intent, age_ms: 0 }, ambiguous: ambiguous || given_up }, memory.now());
+      const taken = open && { intent: open, intent_at: row.intent_at };
+      put({ ...row, taken }, { intent: { ...intent, age_ms: 0 }, ambiguous: ambiguous || given_up }, memory.now());
       return true;
     },
 
     async withdrawIntent(key, attempt_id) {
       const row = rowOf(key);
-      if (row?.credential.intent?.attempt_id === attempt_id) put(row, { intent: null }, null);
+      if (row?.credential.intent?.attempt_id === attempt_id) put(givenBack(row), {});
     },
 
     settle: async (settlement) => memory.transaction(() => settleWithin(tools, settlement)),

@@ -46,12 +46,12 @@ export function moveToRevocations(tools: MemoryTools, row: CredentialRow, order:
 }
 
 function open({ box }: MemoryTools, row: RevocationRow) {
-  const { id, key, created_at } = row.revocation;
+  const { id, key, actor, binding, created_at } = row.revocation;
   const opened: Partial<Record<(typeof SEALED)[number], Secret | null>> = {};
   for (const column of SEALED) {
     const sealed = row[column];
     const result = sealed && box.open(sealed, contextOf(key, `revocation.${column}`));
-    if (result && !result.opened) return { unreadable: true as const, id, key, created_at };
+    if (result && !result.opened) return { unreadable: true as const, id, key, actor, binding, created_at };
     opened[column] = result ? result.secret : null;
   }
   const { refresh_token = null, access_token = null, client_secret = null } = opened;

@@ -5,7 +5,7 @@ import type { Secret } from '../../src/core/redact.ts';
 import type { TokenFacts } from '../../src/core/token-set.ts';
 import type { BoxedColumn } from '../../src/db/credential-rows.ts';
 import type { SecretBox } from '../../src/db/secret-box.ts';
-import { shown } from './memory-credential-rows.ts';
+import { givenBack, shown } from './memory-credential-rows.ts';
 import { moveToRevocations } from './memory-revocations.ts';
 import { type CredentialRow, contextOf, instant, type MemoryTools, writeEvents } from './memory-tables.ts';
 
@@ -146,12 +146,11 @@ function kept(row: CredentialRow, change: Extract<TokenChange, { type: 'kept' }>
   }
   const closes = change.intent === 'close';
   const { since, last_at, held_since } = change.failure;
+  const next = closes ? givenBack(row) : row;
   return {
-    ...row,
-    intent_at: closes ? null : row.intent_at,
+    ...next,
     credential: {
-      ...credential,
-      intent: closes ? null : credential.intent,
+      ...next.credential,
       ambiguous: credential.ambiguous || change.intent === 'keep_open',
       failure: {
         ...change.failure,
@@ -204,7 +203,7 @@ export function settleWithin(tools: MemoryTools, settlement: Settlement): Settle
   const settled =
     drawn === undefined
       ? next
-      : { ...next, intent_at: null, credential: { ...next.credential, intent: null, generation: drawn } };
+      : { ...next, intent_at: null, taken: null, credential: { ...next.credential, intent: null, generation: drawn } };
   credentials.set(connectionLabel(key), settled);
   writeEvents(tools, key, events, drawn);
   return { applied: true, generation: settled.credential.generation };

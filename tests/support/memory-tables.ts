@@ -5,7 +5,7 @@ import {
   type NewAuthEvent,
 } from '../../src/core/auth-event.ts';
 import { type ConfigSchemas, type ConnectionKey, connectionLabel } from '../../src/core/connection.ts';
-import type { Credential, IssuerIncident } from '../../src/core/credential.ts';
+import type { Credential, Intent, IssuerIncident } from '../../src/core/credential.ts';
 import { AppError } from '../../src/core/errors.ts';
 import type {
   CatalogEntry,
@@ -25,6 +25,8 @@ export type CredentialRow = {
   credential: Credential;
   /** By the clock of the database. */
   intent_at: number | null;
+  /** The intent that the open one took the place of. */
+  taken: { intent: Intent; intent_at: number | null } | null;
   refresh_sent_at: number | null;
   access_token: Uint8Array | null;
   refresh_token: Uint8Array | null;

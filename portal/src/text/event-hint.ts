@@ -37,6 +37,7 @@ const tokenSort = (detail: Detail): Part => detail.token_type_hint?.replaceAll('
 const NOT_REVOKED: Record<string, string> = {
   retried: 'not confirmed yet',
   given_up: 'given up after 30 days',
+  unreadable: 'given up after 30 days: it cannot be decrypted here, so not be sent',
   unsupported: 'the identity provider does not revoke it',
   connected_again: 'left alone: revoking it could end the newer grant of this connection',
 };

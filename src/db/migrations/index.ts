@@ -11,6 +11,7 @@ import { connectionAuthEvents } from './000040-connection-auth-events.ts';
 import { tokenRevocations } from './000041-token-revocations.ts';
 import { refreshDeadlines } from './000042-refresh-deadlines.ts';
 import { issuerIncidents } from './000043-issuer-incidents.ts';
+import { takenIntents } from './000044-taken-intents.ts';
 
 /** `breaking`: a server that does not know this migration must not run on the schema that it leaves. */
 export type NumberedMigration = Migration & { breaking?: boolean };
@@ -29,4 +30,5 @@ export const migrations: Record<string, NumberedMigration> = {
   '000041_token_revocations': tokenRevocations,
   '000042_refresh_deadlines': refreshDeadlines,
   '000043_issuer_incidents': issuerIncidents,
+  '000044_taken_intents': takenIntents,
 };

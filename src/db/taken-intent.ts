@@ -1,0 +1,23 @@
+import { sql } from 'kysely';
+import type { TakenIntent } from './schema.ts';
+
+const field = <T>(name: keyof TakenIntent, type: 'text' | 'bigint' | 'timestamptz') =>
+  sql<T | null>`cast(taken_intent ->> ${sql.lit(name)} as ${sql.raw(type)})`;
+
+/** The open intent as a claim remembers it when it takes its place. */
+export const TAKEN = sql<string>`jsonb_build_object(
+  'attempt_id', intent_attempt_id, 'replica_id', intent_replica_id, 'boot_id', intent_boot_id,
+  'fingerprint', intent_fingerprint, 'at', intent_at)`;
+
+/**
+ * An attempt ends without having decided about the one that it took the place of: was not sent, was not processed, or was
+ * answered about something else. The successor may still lie in the escrow of that one's owner, whose lease and owner
+ * count again (rules 7, 14, 15), by the time at which it was claimed. Where nothing was taken, there is none.
+ */
+export const GIVEN_BACK = {
+  intent_attempt_id: field<string>('attempt_id', 'text'),
+  intent_replica_id: field<string>('replica_id', 'text'),
+  intent_boot_id: field<bigint>('boot_id', 'bigint'),
+  intent_fingerprint: field<string>('fingerprint', 'text'),
+  intent_at: field<Date>('at', 'timestamptz'),
+};
