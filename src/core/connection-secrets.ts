@@ -13,7 +13,7 @@ const SECRET_KEYS = {
 } as const;
 
 /** Keys whose value is a map of which every value is a secret. */
-const SECRET_MAPS = { static_headers: 'endpoint' } as const;
+const SECRET_MAPS = { static_headers: 'endpoint', env: 'endpoint' } as const;
 
 type Destination = 'endpoint' | 'token_endpoint';
 

@@ -170,15 +170,63 @@ export function checkSharedConfig(config: SharedConfig, context: z.RefinementCtx
   }
 }
 
+/** How an upstream MCP server is reached over HTTP; `auto` finds out. */
+export const MCP_TRANSPORTS = ['auto', 'streamable-http', 'sse'] as const;
+
+/** A program of the server's machine in place of an endpoint: only the operator's configuration file may name one. */
+const commandShape = {
+  command: z.string().min(1, 'must not be empty').optional(),
+  args: z.array(z.string()).optional(),
+  env: z
+    .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is not a name of an environment variable'), z.string())
+    .optional(),
+  cwd: z.string().min(1, 'must not be empty').optional(),
+} as const;
+
+type CommandConfig = z.infer<z.ZodObject<typeof commandShape>> & { endpoint?: string; transport?: string };
+
+function checkCommand(config: CommandConfig & SharedConfig, context: z.RefinementCtx): void {
+  const issue = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
+  if (config.command === undefined) {
+    if (config.endpoint === undefined) issue('endpoint', 'is required');
+    for (const key of ['args', 'env', 'cwd'] as const) {
+      if (config[key] !== undefined) issue(key, 'is of use only beside command');
+    }
+    return;
+  }
+  for (const key of ['endpoint', 'transport', 'static_headers'] as const) {
+    if (config[key] !== undefined) issue(key, 'must not stand beside command');
+  }
+  if (config.auth_mode !== 'none')
+    issue('auth_mode', 'must be none beside command; give the program its secrets in env');
+}
+
 /** The configuration of a connection of kind `mcp`. */
 export const mcpConfigSchema = z
-  .strictObject({ endpoint: absoluteUrl, ...sharedConfigShape })
-  .superRefine(checkSharedConfig);
+  .strictObject({
+    endpoint: absoluteUrl.optional(),
+    transport: z.enum(MCP_TRANSPORTS).optional(),
+    ...commandShape,
+    ...sharedConfigShape,
+  })
+  .superRefine((config, context) => {
+    checkSharedConfig(config, context);
+    checkCommand(config, context);
+  });
+
+/**
+ * A program is run only where the operator's own file says so: whoever reaches the admin API or the database must not be
+ * able to start one.
+ */
+export function commandIssue(source: 'api' | 'file', config: Record<string, unknown>): FieldIssue | undefined {
+  if (source === 'file' || config.command === undefined) return undefined;
+  return { path: 'command', message: 'is accepted from the configuration file of the server alone' };
+}
 
 export type McpConfig = z.infer<typeof mcpConfigSchema>;
 
 /** Any kind's configuration: the shared keys, and `endpoint` or `base_url` as its destination. */
-export type ConnectionConfig = SharedConfig & { endpoint?: string; base_url?: string } & Record<string, unknown>;
+export type ConnectionConfig = SharedConfig & CommandConfig & { base_url?: string } & Record<string, unknown>;
 
 /** What a toolkit brings for its kind, so that flows, db and contract validate alike. */
 export type ConfigSchema = z.ZodType<ConnectionConfig>;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Selectable } from 'kysely';
 import type { ConfigSchemas, ConnectionConfig, ConnectionKey } from '../core/connection.ts';
-import { parseConnectionConfig } from '../core/connection.ts';
+import { commandIssue, parseConnectionConfig } from '../core/connection.ts';
 import type { ConfigSecrets } from '../core/connection-secrets.ts';
 import { joinSecrets, splitSecrets } from '../core/connection-secrets.ts';
 import type { FieldIssue } from '../core/errors.ts';
@@ -49,6 +49,8 @@ function openConfig(box: SecretBox, schemas: ConfigSchemas, row: ConnectionRow):
   const issues = lost.map((path): FieldIssue => ({ path, message: 'its secret is missing; type it again' }));
   const parsed = parseConnectionConfig(schemas, kind, config);
   if (!parsed.ok) issues.push(...parsed.issues);
+  const foreign = commandIssue(row.source, config);
+  if (foreign) issues.push(foreign);
   return {
     config: parsed.ok ? parsed.config : (config as ConnectionConfig),
     issues: unreadable.length > 0 ? unreadable : issues,

@@ -4,6 +4,7 @@ import {
   type ConfigSchemas,
   type ConnectionConfig,
   type ConnectionKey,
+  commandIssue,
   connectionLabel,
   connectionNameSchema,
   parseConnectionConfig,
@@ -98,9 +99,17 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     );
   }
 
-  function checked(key: ConnectionKey, raw: Record<string, unknown>, stored: Connection | undefined): ConnectionConfig {
+  function checked(
+    key: ConnectionKey,
+    raw: Record<string, unknown>,
+    source: ConnectionSource,
+    stored: Connection | undefined,
+  ): ConnectionConfig {
     const name = connectionNameSchema.safeParse(key.name);
     if (!name.success) throw invalid(key, [{ path: 'name', message: name.error.issues[0]?.message ?? 'is not valid' }]);
+    const foreign = commandIssue(source, raw);
+    // One that the file gives back keeps its row, so that it is not lost unseen; the row says why it is not used.
+    if (foreign && stored?.source !== 'file') throw invalid(key, [foreign]);
     const parsed = parseConnectionConfig(schemas, key.kind, raw);
     if (!parsed.ok) throw invalid(key, parsed.issues);
     const moved = stored ? movedDestinations(stored.config, parsed.config) : new Set<never>();
@@ -159,7 +168,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     source: ConnectionSource,
     stored: Connection | undefined,
   ): Promise<Connection> {
-    const config = checked(key, input.config, stored);
+    const config = checked(key, input.config, source, stored);
     const credential = stored?.config.auth_mode === 'oauth' ? await credentials.read(key) : undefined;
     const drop = stored && credential?.state === 'connected' && dropReason(stored.config, config, credential.binding);
     const order = stored && revocationOrder(stored, actor, deps.random);

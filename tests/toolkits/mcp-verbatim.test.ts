@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { LIST_BOUNDS } from '../../src/toolkits/mcp/tool-list.ts';
+import { LIST_BOUNDS } from '../../src/toolkits/mcp/upstream-list.ts';
 import { type RawReply, type RawUpstream, startRaw } from '../mcp/upstreams.ts';
 import { aCall, openUpstream } from './mcp-context.ts';
 

@@ -1,24 +1,36 @@
 import { parseDuration } from '../../core/duration.ts';
 import { AppError, toAppError } from '../../core/errors.ts';
-import type { ToolkitCall, ToolkitConnection, ToolkitContext, ToolkitTest, UpstreamTool } from '../../core/ports.ts';
+import type {
+  ListKind,
+  ToolkitCall,
+  ToolkitConnection,
+  ToolkitContext,
+  ToolkitTest,
+  UpstreamTool,
+} from '../../core/ports.ts';
 import { RpcError } from '../../core/rpc-error.ts';
+import { canBeAsked } from './capabilities.ts';
+import type { Dialler } from './dialler.ts';
 import { judge } from './failure.ts';
+import { translated, withoutHopMeta, withoutHopResult } from './hop.ts';
+import type { Lease } from './own-sessions.ts';
+import { OwnSessions, unlessAborted } from './own-sessions.ts';
 import type { ParamHeader } from './param-headers.ts';
 import { paramHeaders, paramHeadersOf } from './param-headers.ts';
-import type { Era, Session } from './session.ts';
-import { dial } from './session.ts';
-import { readAllTools } from './tool-list.ts';
-import type { UpstreamFetch } from './upstream-fetch.ts';
-import { createUpstreamFetch } from './upstream-fetch.ts';
+import type { Session } from './session.ts';
+import { LISTING_CLIENT } from './session.ts';
+import { Subscriptions } from './subscriptions.ts';
+import type { ListMethod } from './upstream-list.ts';
+import { isListMethod, LISTS, readWholeList } from './upstream-list.ts';
+import type { Params } from './wire.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const CALL_TIMEOUT_MS = 60_000;
-/** A server that has learnt the modern era still answers `initialize`: an old verdict would never fail loudly. */
-const LEGACY_VERDICT_MS = 3_600_000;
-/** Keys of `_meta` that speak for one hop alone: identity, version and capabilities of whoever sends. */
-const HOP_PREFIX = 'io.modelcontextprotocol/';
 /** @see https://modelcontextprotocol.io/specification/2026-07-28/basic/transports */
 const HEADER_MISMATCH = -32020;
+const METHOD_NOT_FOUND = -32601;
+/** What only reads may be sent twice. */
+const READS = new Set([...Object.keys(LISTS), 'prompts/get', 'resources/read', 'completion/complete']);
 
 type KnownTool = { repeatable: boolean; headers: ParamHeader[] };
 
@@ -27,75 +39,54 @@ function knownTool(tool: UpstreamTool): KnownTool {
   return { repeatable: hints.readOnlyHint === true || hints.idempotentHint === true, headers: paramHeadersOf(tool) };
 }
 
-function withoutHopMeta(params: Record<string, unknown>): Record<string, unknown> {
-  const { _meta, ...rest } = params;
-  if (typeof _meta !== 'object' || _meta === null) return rest;
-  const kept = Object.entries(_meta).filter(([key]) => !key.startsWith(HOP_PREFIX) && key !== 'progressToken');
-  return kept.length > 0 ? { ...rest, _meta: Object.fromEntries(kept) } : rest;
-}
-
-/** The upstream's result as it is, without what only concerned the hop between it and us. */
-function withoutHopResult(result: Record<string, unknown>): Record<string, unknown> {
-  const { resultType: _, ...rest } = result;
-  if (typeof rest._meta !== 'object' || rest._meta === null) return rest;
-  const kept = Object.entries(rest._meta).filter(([key]) => !key.startsWith(HOP_PREFIX));
-  if (kept.length > 0) return { ...rest, _meta: Object.fromEntries(kept) };
-  const { _meta, ...bare } = rest;
-  return bare;
-}
-
-/** Waits for work that others share: the caller may leave, the work goes on. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  let leave: () => void = () => undefined;
-  const left = new Promise<never>((_, reject) => {
-    leave = () => reject(signal.reason);
-    signal.addEventListener('abort', leave, { once: true });
-  });
-  try {
-    return await Promise.race([work, left]);
-  } finally {
-    signal.removeEventListener('abort', leave);
-  }
-}
-
 /** One upstream: dialled at the first request, dialled again when its session is dropped (lesson 30). */
 export class McpConnection implements ToolkitConnection {
   readonly #context: ToolkitContext;
-  readonly #endpoint: URL;
-  readonly #fetch: UpstreamFetch;
-  readonly #version: string;
   readonly #timeouts: { connect: number; call: number };
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(changed?: ListKind) => void>();
   readonly #known = new Map<string, KnownTool>();
+  readonly #dialler: Dialler;
+  readonly #own: OwnSessions;
+  readonly #subscriptions: Subscriptions;
   #session: Session | undefined;
   #dialling: Promise<Session> | undefined;
-  #verdict: { era: Era; at: number } | undefined;
   #closed = false;
 
-  constructor(context: ToolkitContext, version: string) {
+  constructor(context: ToolkitContext, dialler: Dialler) {
     this.#context = context;
-    this.#endpoint = new URL(String(context.config.endpoint));
-    this.#fetch = createUpstreamFetch(context, this.#endpoint);
-    this.#version = version;
+    this.#dialler = dialler;
     this.#timeouts = {
       connect: parseDuration(context.config.connect_timeout ?? '') ?? CONNECT_TIMEOUT_MS,
       call: parseDuration(context.config.call_timeout ?? '') ?? CALL_TIMEOUT_MS,
     };
+    this.#own = new OwnSessions({ context, dial: (capabilities) => this.#dialOwn(capabilities) });
+    const open = (signal: AbortSignal) => this.#open(signal);
+    this.#subscriptions = new Subscriptions({ context, open, timeout: this.#timeouts.call });
   }
 
-  async request(method: string, params: Record<string, unknown>, call: ToolkitCall): Promise<Record<string, unknown>> {
-    if (method === 'tools/list') return { tools: await this.#listTools(call) };
-    return withoutHopResult(await this.#exchange(method, withoutHopMeta(params), call));
+  async request(method: string, params: Params, call: ToolkitCall): Promise<Params> {
+    if (isListMethod(method)) return { [LISTS[method].key]: await this.#list(method, call) };
+    if (method === 'server/discover') return this.#discover(call);
+    const result = await this.#exchange(method, withoutHopMeta(params), call);
+    return withoutHopResult(this.#context, result, call);
   }
 
-  onChange(listener: () => void): void {
+  async subscribe(uri: string, updated: (params: Params) => void, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#subscriptions.subscribe(uri, updated, signal);
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      throw judge(error, this.#context, { era: this.#session?.era }, this.#timeouts).error;
+    }
+  }
+
+  onChange(listener: (changed?: ListKind) => void): void {
     this.#listeners.add(listener);
   }
 
   async test(signal: AbortSignal): Promise<ToolkitTest> {
     try {
-      const tools = await this.#listTools({ signal, principal: { actor: 'test' } });
+      const tools = await this.#list('tools/list', { signal, principal: { actor: 'test' } });
       const session = await this.#open(signal);
       const { server, protocol_version } = session.about;
       const message = `Connected to ${server ?? 'the upstream'}: it offers ${tools.length} ${tools.length === 1 ? 'tool' : 'tools'} and speaks MCP ${protocol_version ?? ''} (${session.era} era).`;
@@ -113,49 +104,92 @@ export class McpConnection implements ToolkitConnection {
   async close(): Promise<void> {
     this.#closed = true;
     this.#listeners.clear();
+    this.#subscriptions.close();
     const session = this.#session;
     this.#session = undefined;
-    await session?.close();
+    await Promise.all([session?.close(), this.#own.close()]);
   }
 
-  async #listTools(call: ToolkitCall): Promise<UpstreamTool[]> {
-    this.#reprobeWhenStale();
-    const tools = await readAllTools(this.#context, (params) => this.#exchange('tools/list', params, call));
-    this.#known.clear();
-    for (const tool of tools) this.#known.set(tool.name, knownTool(tool));
-    return tools;
+  async #discover(call: ToolkitCall): Promise<Params> {
+    try {
+      return (await this.#open(call.signal)).discovered;
+    } catch (error) {
+      if (call.signal.aborted) throw call.signal.reason;
+      throw judge(error, this.#context, { era: undefined }, this.#timeouts).error;
+    }
+  }
+
+  async #list(method: ListMethod, call: ToolkitCall): Promise<UpstreamTool[]> {
+    if (method === 'tools/list' && this.#session && this.#dialler.isStale()) this.#drop(this.#session);
+    if (method !== 'tools/list') {
+      const { capabilities } = (await this.#discover(call)) as { capabilities: Record<string, unknown> };
+      if (!(LISTS[method].capability in capabilities)) return [];
+    }
+    const asPlatform = { signal: call.signal, principal: call.principal, client: LISTING_CLIENT };
+    try {
+      const page = (params: Params) => this.#exchange(method, params, asPlatform);
+      const items = (await readWholeList(this.#context, method, page)) as UpstreamTool[];
+      if (method === 'tools/list') {
+        this.#known.clear();
+        for (const tool of items) this.#known.set(tool.name, knownTool(tool));
+      }
+      return items;
+    } catch (error) {
+      // Servers with resources but without templates often leave the method out.
+      const absent = error instanceof RpcError && error.code === METHOD_NOT_FOUND;
+      if (absent && method === 'resources/templates/list') return [];
+      throw error;
+    }
   }
 
   /** Sends; after a dropped session once more, if the first request provably did not run or may run twice. */
-  async #exchange(
-    method: string,
-    params: Record<string, unknown>,
-    call: ToolkitCall,
-  ): Promise<Record<string, unknown>> {
+  async #exchange(method: string, params: Params, call: ToolkitCall): Promise<Params> {
     for (let attempt = 1; ; attempt += 1) {
       const tool = method === 'tools/call' ? this.#known.get(String(params.name)) : undefined;
-      const repeatable = method === 'tools/list' || tool?.repeatable === true;
-      let session: Session | undefined;
+      const repeatable = READS.has(method) || tool?.repeatable === true;
+      let lease: Lease | undefined;
       try {
-        session = await this.#open(call.signal);
-        const headers = tool ? paramHeaders(tool.headers, params.arguments) : {};
-        return await session.request(method, params, call, { timeout: this.#timeouts.call, headers });
+        lease = await this.#lease(call);
+        const headers = tool && lease.session.era === 'modern' ? paramHeaders(tool.headers, params.arguments) : {};
+        return await lease.session.request(method, params, call, { timeout: this.#timeouts.call, headers });
       } catch (error) {
         if (call.signal.aborted) throw call.signal.reason;
-        const verdict = judge(error, this.#context, { era: session?.era }, this.#timeouts);
-        if (verdict.dropped && session) this.#drop(session);
-        if (attempt > 1 || !session) throw verdict.error;
-        if (method === 'tools/call' && verdict.error instanceof RpcError && verdict.error.code === HEADER_MISMATCH) {
-          await this.#listTools(call);
-        } else if (!verdict.dropped || (verdict.ran === 'perhaps' && !repeatable)) throw verdict.error;
+        const era = lease?.session.era;
+        const verdict = judge(error, this.#context, { era }, this.#timeouts);
+        if (verdict.dropped && lease) this.#drop(lease.session);
+        const hidden = tool && lease && lease.session !== this.#session ? String(params.name) : undefined;
+        const told = translated(this.#context, verdict.error, call, hidden);
+        if (attempt > 1 || !lease) throw told;
+        if (method === 'tools/call' && told instanceof RpcError && told.code === HEADER_MISMATCH) {
+          await this.#list('tools/list', call);
+        } else if (!verdict.dropped || (verdict.ran === 'perhaps' && !repeatable)) throw told;
+      } finally {
+        lease?.release();
       }
+    }
+  }
+
+  /** The shared session, but for a client that an upstream of the legacy era may ask or tell something. */
+  async #lease(call: ToolkitCall): Promise<Lease> {
+    const { client, signal } = call;
+    const session = await this.#open(signal);
+    const alone = client && client !== LISTING_CLIENT && (canBeAsked(client) || client.log_level !== undefined);
+    if (session.era === 'modern' || !alone) return { session, release: () => undefined };
+    const lease = await this.#own.lease(client, signal);
+    try {
+      await lease.session.setLogLevel(call, this.#timeouts.call);
+      return lease;
+    } catch (error) {
+      lease.release();
+      this.#own.forget(lease.session);
+      throw error;
     }
   }
 
   /** The session that is there, else one dial for all who wait for it. */
   async #open(signal: AbortSignal): Promise<Session> {
     if (this.#session) return this.#session;
-    if (this.#closed) throw new AppError('unavailable', 'The connection was changed or deleted meanwhile. Try again.');
+    if (this.#closed) throw this.#gone();
     this.#dialling ??= this.#dial().finally(() => {
       this.#dialling = undefined;
     });
@@ -163,44 +197,54 @@ export class McpConnection implements ToolkitConnection {
   }
 
   async #dial(): Promise<Session> {
-    const { clock } = this.#context;
-    const known = this.#verdict;
-    const fresh = known?.era === 'legacy' && clock.now() - known.at < LEGACY_VERDICT_MS;
-    const session = await dial({
-      context: this.#context,
-      endpoint: this.#endpoint,
-      fetch: this.#fetch,
-      version: this.#version,
+    const session = await this.#dialler.dial({
       connect_timeout: this.#timeouts.connect,
-      prior: fresh ? { kind: 'legacy' } : undefined,
-      hooks: { onChange: () => this.#changed(), onLost: (lost) => this.#lost(lost) },
+      hooks: {
+        onChange: (kind) => this.#changed(kind),
+        onUpdated: (params) => this.#subscriptions.updated(params),
+        onLost: (lost) => this.#lost(lost),
+      },
     });
     if (this.#closed) {
       await session.close();
-      throw new AppError('unavailable', 'The connection was changed or deleted meanwhile. Try again.');
+      throw this.#gone();
     }
-    if (!fresh) this.#verdict = { era: session.era, at: clock.now() };
     this.#session = session;
     return session;
   }
 
-  #reprobeWhenStale(): void {
-    const stale = this.#verdict?.era === 'legacy' && this.#context.clock.now() - this.#verdict.at >= LEGACY_VERDICT_MS;
-    if (stale && this.#session) this.#drop(this.#session);
+  #dialOwn(capabilities: Record<string, unknown>): Promise<Session> {
+    return this.#dialler.dial({
+      connect_timeout: this.#timeouts.connect,
+      capabilities,
+      hooks: {
+        onChange: () => undefined,
+        onUpdated: () => undefined,
+        onLost: (lost) => {
+          this.#own.forget(lost);
+          void lost.close();
+        },
+      },
+    });
+  }
+
+  #gone(): AppError {
+    return new AppError('unavailable', 'The connection was changed or deleted meanwhile. Try again.');
   }
 
   #drop(session: Session): void {
     if (this.#session === session) this.#session = undefined;
+    else this.#own.forget(session);
     session.retire();
   }
 
   #lost(session: Session): void {
     if (this.#session === session) this.#session = undefined;
     void session.close();
-    this.#changed();
+    if (!this.#closed) this.#changed();
   }
 
-  #changed(): void {
-    for (const listener of this.#listeners) listener();
+  #changed(kind?: ListKind): void {
+    for (const listener of this.#listeners) listener(kind);
   }
 }

@@ -1,15 +1,12 @@
 import { connectionLabel } from '../../core/connection.ts';
 import { formatDuration } from '../../core/duration.ts';
+import type { ErrorCode } from '../../core/errors.ts';
 import { AppError } from '../../core/errors.ts';
 import type { ToolkitContext } from '../../core/ports.ts';
 import { EgressError } from '../../core/ports.ts';
 import { RpcError } from '../../core/rpc-error.ts';
-
-/** Marks the answer that stands in for one that will never come, because the stream that would bring it ended. */
-export const STREAM_ENDED: unique symbol = Symbol('the response stream ended');
-
-/** Ours, outside the ranges that JSON-RPC and MCP reserve; never leaves this folder. */
-export const STREAM_ENDED_CODE = 1;
+import { HttpFailure } from './http-carrier.ts';
+import { WireError } from './wire.ts';
 
 /** The upstream was replaced by one of another era while the session was open. */
 const UNSUPPORTED_VERSION = -32022;
@@ -32,13 +29,14 @@ function chain(error: unknown): unknown[] {
 }
 
 function httpStatus(error: unknown): number | undefined {
+  if (error instanceof HttpFailure) return error.status;
   const status = (shapeOf(shapeOf(error).data) as { status?: unknown }).status;
   return typeof shapeOf(error).code === 'string' && typeof status === 'number' ? status : undefined;
 }
 
 /** A modern upstream's 404 with a JSON-RPC error in its body surfaces as an HTTP error of the SDK. */
 function rpcErrorInBody(error: unknown): RpcError | undefined {
-  const text = (shapeOf(shapeOf(error).data) as { text?: unknown }).text;
+  const text = error instanceof HttpFailure ? error.text : (shapeOf(shapeOf(error).data) as { text?: unknown }).text;
   if (typeof text !== 'string') return undefined;
   try {
     const { error: body } = JSON.parse(text) as { error?: { code?: unknown; message?: unknown; data?: unknown } };
@@ -73,11 +71,8 @@ export function judge(
   if (app) return { error: app, ran: 'no', dropped: session.era === undefined };
   const egress = links.find((link): link is EgressError => link instanceof EgressError);
   if (egress) return judgeEgress(egress, label);
+  if (error instanceof WireError) return judgeWire(error, label, timeouts);
   const { code, message, data } = shapeOf(error);
-  if (data === STREAM_ENDED) {
-    const text = `The upstream of ${label} ended the connection before it answered. The call may have been carried out; check before you repeat it.`;
-    return { error: new AppError('upstream_failed', text), ran: 'perhaps', dropped: true };
-  }
   if (typeof code === 'number') {
     if (code === UNSUPPORTED_VERSION) {
       const text = `The upstream of ${label} no longer speaks the protocol version that it announced. Try again.`;
@@ -88,6 +83,34 @@ export function judge(
   const status = httpStatus(error);
   if (status !== undefined) return judgeStatus(error, status, label, session);
   return judgeSdkCode(error, label, session, timeouts);
+}
+
+function judgeWire({ reason }: WireError, label: string, timeouts: Timeouts): Verdict {
+  const check = 'The call may have been carried out; check before you repeat it.';
+  const verdicts: Record<WireError['reason'], { code: ErrorCode; text: string; dropped: boolean }> = {
+    timeout: {
+      code: 'timeout',
+      text: `The upstream of ${label} did not answer within ${formatDuration(timeouts.call)} (call_timeout). The call may still be carried out.`,
+      dropped: false,
+    },
+    stream_ended: {
+      code: 'upstream_failed',
+      text: `The upstream of ${label} ended the connection before it answered. ${check}`,
+      dropped: true,
+    },
+    closed: {
+      code: 'upstream_failed',
+      text: `The session with the upstream of ${label} ended before it answered. ${check}`,
+      dropped: true,
+    },
+    not_mcp: {
+      code: 'upstream_failed',
+      text: `The upstream of ${label} answered with something that is not MCP. Check that its endpoint is an MCP endpoint.`,
+      dropped: false,
+    },
+  };
+  const { code, text, dropped } = verdicts[reason];
+  return { error: new AppError(code, text), ran: 'perhaps', dropped };
 }
 
 function judgeEgress(egress: EgressError, label: string): Verdict {
@@ -169,10 +192,6 @@ function judgeSdkCode(
       ? `The upstream of ${label} did not answer the first request within ${after} (connect_timeout).`
       : `The upstream of ${label} did not answer within ${after} (call_timeout). The call may still be carried out.`;
     return { error: new AppError('timeout', text), ran: dialling ? 'no' : 'perhaps', dropped: dialling };
-  }
-  if (code === 'UNSUPPORTED_RESULT_TYPE') {
-    const text = `The tool of ${label} asks for input in the middle of the call, which is not passed on yet.`;
-    return { error: new AppError('upstream_failed', text), ran: 'perhaps', dropped: false };
   }
   if (code === 'NOT_CONNECTED' || shapeOf(error).message === 'Not connected') {
     const text = `The session with the upstream of ${label} ended. Try again.`;

@@ -1,4 +1,5 @@
 import type { UpstreamTool } from '../../core/ports.ts';
+import { isRecord } from './json-shape.ts';
 
 /**
  * Headers that a modern upstream asks to be mirrored from arguments (SEP-2243): a property with `x-mcp-header` is
@@ -8,10 +9,6 @@ export type ParamHeader = { path: readonly string[]; header: string };
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const MAX_DEPTH = 16;
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** What the tool's input schema asks to be mirrored, reachable through `properties` alone. */
 export function paramHeadersOf(tool: UpstreamTool): ParamHeader[] {
@@ -35,7 +32,7 @@ function textOf(value: unknown): string | undefined {
 }
 
 /** Plain where a header can carry it, else `=?base64?…?=`. */
-function encode(text: string): string {
+export function encodeHeaderValue(text: string): string {
   const plain = /^[\t\x20-\x7e]+$/.test(text) && text === text.trim() && !/^=\?base64\?.*\?=$/.test(text);
   return plain ? text : `=?base64?${Buffer.from(text, 'utf8').toString('base64')}?=`;
 }
@@ -46,7 +43,7 @@ export function paramHeaders(wanted: readonly ParamHeader[], args: unknown): Rec
     let value = args;
     for (const name of path) value = isRecord(value) ? value[name] : undefined;
     const text = textOf(value);
-    if (text !== undefined) headers[`Mcp-Param-${header}`] = encode(text);
+    if (text !== undefined) headers[`Mcp-Param-${header}`] = encodeHeaderValue(text);
   }
   return headers;
 }

@@ -1,133 +1,108 @@
-import type { PriorDiscovery, StreamableHTTPClientTransportOptions } from '@modelcontextprotocol/client';
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { ResultSchema } from '@modelcontextprotocol/core';
-import type { ToolkitCall, ToolkitContext } from '../../core/ports.ts';
-import { STREAM_ENDED, STREAM_ENDED_CODE } from './failure.ts';
-import type { UpstreamFetch } from './upstream-fetch.ts';
+import type { Client, Transport } from '@modelcontextprotocol/client';
+import type { ListKind, ToolkitCall, ToolkitClient, ToolkitContext } from '../../core/ports.ts';
+import { RpcError } from '../../core/rpc-error.ts';
+import { EVERYTHING, forwarded } from './capabilities.ts';
+import { isRecord } from './json-shape.ts';
+import type { Params, Wire } from './wire.ts';
 
 export type Era = 'legacy' | 'modern';
 
 export type SessionHooks = {
   /** What the upstream offers may have changed. */
-  onChange(): void;
-  /** The upstream no longer knows the session; noticed without a request of ours. */
+  onChange(changed?: ListKind): void;
+  /** A resource that is followed changed. */
+  onUpdated(params: Params): void;
+  /** The session ended without our doing. */
   onLost(session: Session): void;
 };
 
-export type SessionOptions = {
-  context: ToolkitContext;
-  endpoint: URL;
-  fetch: UpstreamFetch;
-  version: string;
-  connect_timeout: number;
-  prior: PriorDiscovery | undefined;
-  hooks: SessionHooks;
-};
-
 /** Pause before a stream of notifications is opened again. */
-const RELISTEN_MS = { first: 1_000, longest: 60_000 };
+export const RELISTEN_MS = { first: 1_000, longest: 60_000 };
 const GOODBYE_MS = 2_000;
+const CALLER_PREFIX = 'io.modelcontextprotocol/';
 
-/** Under this key a result travels through the SDK untouched. */
-const VERBATIM = 'mcp-data-platform/verbatim';
-const FORWARDED = new Set(['tools/list', 'tools/call']);
-
-type SendOptions = Parameters<StreamableHTTPClientTransport['send']>[1];
-type Message = Parameters<StreamableHTTPClientTransport['send']>[0];
-type Received = NonNullable<StreamableHTTPClientTransport['onmessage']>;
-
-/**
- * Two things that the SDK's transport does not do for a gateway. It answers a request itself once the stream that
- * would have brought the answer has ended without it. And it carries results verbatim: the SDK's modern codec refuses
- * a whole list over one bad tool, and a result over one unknown block, so it gets an empty one to validate and the
- * true one rides along.
- */
-class UpstreamTransport extends StreamableHTTPClientTransport {
-  readonly #forwarded = new Set<string | number>();
-
-  constructor(url: URL, options: StreamableHTTPClientTransportOptions) {
-    super(url, options);
-    let receive: Received | undefined;
-    Object.defineProperty(this, 'onmessage', {
-      get: () => receive,
-      set: (handler: Received | undefined) => {
-        receive = handler && ((message) => handler(this.#wrapped(message)));
-      },
-    });
-  }
-
-  override send(message: Message, options?: SendOptions): Promise<void> {
-    if (Array.isArray(message) || !('id' in message) || !('method' in message) || options?.onRequestStreamEnd) {
-      return super.send(message, options);
-    }
-    const { id } = message;
-    if (FORWARDED.has(message.method)) this.#forwarded.add(id);
-    const onRequestStreamEnd = () => {
-      const error = { code: STREAM_ENDED_CODE, message: 'stream ended', data: STREAM_ENDED };
-      this.onmessage?.({ jsonrpc: '2.0', id, error });
-    };
-    return super.send(message, { ...options, onRequestStreamEnd }).catch((error: unknown) => {
-      this.#forwarded.delete(id);
-      throw error;
-    });
-  }
-
-  #wrapped(message: Parameters<Received>[0]): Parameters<Received>[0] {
-    if (!('id' in message) || message.id === undefined || 'method' in message) return message;
-    if (!this.#forwarded.delete(message.id) || !('result' in message)) return message;
-    const { result } = message;
-    if (typeof result.resultType === 'string' && result.resultType !== 'complete') return message;
-    const valid = { tools: [], content: [], ttlMs: 0, cacheScope: 'private', resultType: 'complete' };
-    return { ...message, result: { ...valid, [VERBATIM]: result } };
-  }
-}
+type SessionParts = {
+  client: Client;
+  transport: Transport & { terminateSession?(): Promise<void> };
+  wire: Wire;
+  context: ToolkitContext;
+  hooks: SessionHooks;
+  about: { name: string; version: string };
+};
 
 /** One conversation with the upstream: an initialized session of the legacy era, or a probed modern endpoint. */
 export class Session {
-  readonly #client: Client;
-  readonly #transport: StreamableHTTPClientTransport;
-  readonly #context: ToolkitContext;
+  readonly #parts: SessionParts;
   readonly #ended = new AbortController();
+  readonly #envelope: Params | undefined;
+  readonly era: Era;
+  /** Whoever the upstream may ask in this session where no stream tells which call it means; undefined: nobody. */
+  client: ToolkitClient | undefined;
+  #logLevel: string | undefined;
   #inFlight = 0;
   #retired = false;
 
-  constructor(client: Client, transport: StreamableHTTPClientTransport, context: ToolkitContext) {
-    this.#client = client;
-    this.#transport = transport;
-    this.#context = context;
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    const { client, about } = parts;
+    this.era = client.getProtocolEra() ?? 'legacy';
+    this.#envelope =
+      this.era === 'legacy'
+        ? undefined
+        : {
+            [`${CALLER_PREFIX}protocolVersion`]: client.getNegotiatedProtocolVersion(),
+            [`${CALLER_PREFIX}clientInfo`]: about,
+          };
   }
 
-  get era(): Era {
-    return this.#client.getProtocolEra() ?? 'legacy';
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  get capabilities(): Record<string, unknown> {
+    return this.#parts.client.getServerCapabilities() ?? {};
   }
 
   get about(): { server: string | null; protocol_version: string | null } {
-    const server = this.#client.getServerVersion();
+    const server = this.#parts.client.getServerVersion();
     return {
       server: server ? `${server.name} ${server.version}` : null,
-      protocol_version: this.#client.getNegotiatedProtocolVersion() ?? null,
+      protocol_version: this.#parts.client.getNegotiatedProtocolVersion() ?? null,
+    };
+  }
+
+  get discovered(): Params {
+    const { client } = this.#parts;
+    const serverInfo = client.getServerVersion();
+    const instructions = client.getInstructions();
+    return {
+      capabilities: this.capabilities,
+      ...(serverInfo ? { serverInfo } : {}),
+      ...(instructions === undefined ? {} : { instructions }),
     };
   }
 
   async request(
     method: string,
-    params: Record<string, unknown>,
+    params: Params,
     call: ToolkitCall,
     options: { timeout: number; headers: Record<string, string> },
-  ): Promise<Record<string, unknown>> {
+  ): Promise<Params> {
     this.#inFlight += 1;
     try {
-      const result: Record<string, unknown> = await this.#client.request({ method, params }, ResultSchema, {
-        signal: call.signal,
-        timeout: options.timeout,
-        ...(this.era === 'modern' ? { headers: options.headers } : {}),
-        ...(call.onprogress ? { onprogress: call.onprogress } : {}),
-      });
-      return (result[VERBATIM] ?? result) as Record<string, unknown>;
+      return await this.#parts.wire.request({ method, params: this.#enveloped(params, call), call, ...options });
     } finally {
       this.#inFlight -= 1;
       if (this.#retired && this.#inFlight === 0) void this.close();
     }
+  }
+
+  /** `logging/setLevel`, where the session has another level than the call wants. */
+  async setLogLevel(call: ToolkitCall, timeout: number): Promise<void> {
+    const level = call.client?.log_level;
+    if (this.era !== 'legacy' || level === undefined || level === this.#logLevel || !this.capabilities.logging) return;
+    await this.request('logging/setLevel', { level }, call, { timeout, headers: {} });
+    this.#logLevel = level;
   }
 
   /** No new requests: closes as soon as the last one is through. */
@@ -136,86 +111,95 @@ export class Session {
     if (this.#inFlight === 0) void this.close();
   }
 
+  /** The transport says that it has ended. */
+  lost(): void {
+    this.#parts.wire.closed();
+    if (!this.#ended.signal.aborted) this.#parts.hooks.onLost(this);
+  }
+
   async close(): Promise<void> {
     if (this.#ended.signal.aborted) return;
     this.#ended.abort();
-    if (this.#transport.sessionId) {
-      const goodbye = this.#transport.terminateSession().catch(() => undefined);
-      await Promise.race([goodbye, this.#context.clock.sleep(GOODBYE_MS)]);
+    const { transport, client, context } = this.#parts;
+    if (transport.sessionId && transport.terminateSession) {
+      const goodbye = transport.terminateSession().catch(() => undefined);
+      await Promise.race([goodbye, context.clock.sleep(GOODBYE_MS)]);
     }
-    await this.#client.close().catch(() => undefined);
+    await client.close().catch(() => undefined);
+    this.#parts.wire.closed();
   }
 
   /** Modern upstreams tell of changes on a stream that the client opened; it is opened again whenever it ends. */
-  async listen(onChange: () => void): Promise<void> {
-    if (this.era !== 'modern' || !this.#client.getServerCapabilities()?.tools?.listChanged) return;
+  async listen(): Promise<void> {
+    const { context, hooks } = this.#parts;
+    const told = (kind: ListKind): boolean => {
+      const offered = this.capabilities[kind];
+      return isRecord(offered) && offered.listChanged === true;
+    };
+    const filter = {
+      ...(told('tools') ? { toolsListChanged: true } : {}),
+      ...(told('prompts') ? { promptsListChanged: true } : {}),
+      ...(told('resources') ? { resourcesListChanged: true } : {}),
+    };
+    if (this.era !== 'modern' || Object.keys(filter).length === 0) return;
     const { signal } = this.#ended;
     for (let pause = RELISTEN_MS.first; !signal.aborted; pause = Math.min(pause * 2, RELISTEN_MS.longest)) {
       try {
-        const subscription = await this.#client.listen({ toolsListChanged: true }, { signal });
+        const subscription = await this.#parts.client.listen(filter, { signal });
         pause = RELISTEN_MS.first;
         await subscription.closed;
-        if (!signal.aborted) onChange();
+        if (!signal.aborted) hooks.onChange();
       } catch (error) {
-        if (!signal.aborted) this.#context.log.debug('notifications of the upstream are not available', { error });
+        if (!signal.aborted) context.log.debug('notifications of the upstream are not available', { error });
       }
-      await this.#context.clock.sleep(pause, signal);
+      await context.clock.sleep(pause, signal);
     }
   }
-}
 
-function transportOptions(options: SessionOptions, lost: () => void): StreamableHTTPClientTransportOptions {
-  const { clock } = options.context;
-  return {
-    // A stream of events that cannot be resumed because its session is gone tells us before any call does.
-    fetch: async (url, init) => {
-      const response = await options.fetch(url, init);
-      const gone = response.status === 404 || response.status === 400;
-      if (gone && init?.method === 'GET' && new Headers(init.headers).has('mcp-session-id')) lost();
-      return response;
-    },
-    onInsufficientScope: 'throw',
-    reconnectionOptions: {
-      initialReconnectionDelay: RELISTEN_MS.first,
-      maxReconnectionDelay: RELISTEN_MS.longest,
-      reconnectionDelayGrowFactor: 2,
-      maxRetries: Number.MAX_SAFE_INTEGER,
-    },
-    reconnectionScheduler: (reconnect, delay) => {
-      const cancelled = new AbortController();
-      void clock.sleep(delay, cancelled.signal).then(() => {
-        if (!cancelled.signal.aborted) reconnect();
-      });
-      return () => cancelled.abort();
-    },
-  };
-}
-
-/** Dials the upstream: finds out its era and initializes a session where the era has one. */
-export async function dial(options: SessionOptions): Promise<Session> {
-  const { context, hooks } = options;
-  let opened: Session | undefined;
-  const transport = new UpstreamTransport(
-    options.endpoint,
-    transportOptions(options, () => opened && hooks.onLost(opened)),
-  );
-  const client = new Client(
-    { name: 'mcp-data-platform', version: options.version },
-    { versionNegotiation: { mode: 'auto' }, inputRequired: { autoFulfill: false }, capabilities: {} },
-  );
-  client.onerror = (error) => context.log.debug('upstream session', { error });
-  client.setNotificationHandler('notifications/tools/list_changed', () => hooks.onChange());
-  try {
-    await client.connect(transport, {
-      timeout: options.connect_timeout,
-      ...(options.prior ? { prior: options.prior } : {}),
+  /**
+   * Follows one resource for as long as the session and the signal last; `agreed` is called once the upstream has
+   * accepted. @throws RpcError or an error of the SDK when it has not.
+   */
+  async follow(uri: string, call: ToolkitCall, timeout: number, agreed: () => void): Promise<void> {
+    const until = AbortSignal.any([call.signal, this.#ended.signal]);
+    if (this.era === 'modern') {
+      const stream = await this.#parts.client.listen({ resourceSubscriptions: [uri] }, { signal: until });
+      if (!stream.honoredFilter.resourceSubscriptions?.includes(uri)) {
+        await stream.close();
+        throw new RpcError(-32602, 'The upstream does not tell of changes of this resource.');
+      }
+      agreed();
+      await stream.closed;
+      return;
+    }
+    await this.request('resources/subscribe', { uri }, call, { timeout, headers: {} });
+    agreed();
+    await new Promise<void>((resolve) => {
+      if (until.aborted) resolve();
+      until.addEventListener('abort', () => resolve(), { once: true });
     });
-  } catch (error) {
-    await client.close().catch(() => undefined);
-    await transport.close().catch(() => undefined);
-    throw error;
+    if (this.#ended.signal.aborted) return;
+    const goodbye = { ...call, signal: this.#parts.context.clock.timeout(timeout) };
+    await this.request('resources/unsubscribe', { uri }, goodbye, { timeout, headers: {} }).catch(() => undefined);
   }
-  opened = new Session(client, transport, context);
-  void opened.listen(hooks.onChange);
-  return opened;
+
+  /** What the modern era wants on every request: our version and name, and of the caller's client what it can do. */
+  #enveloped(params: Params, call: ToolkitCall): Params {
+    if (!this.#envelope) return params;
+    const { client } = call;
+    const meta: Params = {
+      ...(params._meta as Params | undefined),
+      ...this.#envelope,
+      [`${CALLER_PREFIX}clientCapabilities`]: client ? forwarded(client) : {},
+    };
+    if (client?.log_level !== undefined) meta[`${CALLER_PREFIX}logLevel`] = client.log_level;
+    return { ...params, _meta: meta };
+  }
 }
+
+/** As `EVERYTHING` is declared for lists, so that nothing is hidden from them. */
+export const LISTING_CLIENT: ToolkitClient = {
+  capabilities: EVERYTHING,
+  ask: () => Promise.reject(new Error('nobody to ask')),
+  notify: () => undefined,
+};

@@ -1,0 +1,239 @@
+import type { EventSourceMessage } from 'eventsource-parser';
+import { createParser } from 'eventsource-parser';
+import type { Clock } from '../../core/ports.ts';
+import { encodeHeaderValue } from './param-headers.ts';
+import type { UpstreamFetch } from './upstream-fetch.ts';
+import type { Carrier, Params } from './wire.ts';
+import { WireError } from './wire.ts';
+
+/** The upstream answered HTTP where MCP was expected. `text` is foreign: for reading errors out of it, never to show. */
+export class HttpFailure extends Error {
+  override readonly name = 'HttpFailure';
+  readonly status: number;
+  readonly text: string;
+
+  constructor(status: number, text: string) {
+    super(`HTTP ${status}`);
+    this.status = status;
+    this.text = text;
+  }
+}
+
+export type HttpCarrierOptions = {
+  endpoint: URL;
+  fetch: UpstreamFetch;
+  clock: Clock;
+  /** What the handshake agreed on, asked for at each request. */
+  agreed(): { era: 'legacy' | 'modern'; protocol_version: string | undefined; session_id: string | undefined };
+};
+
+type Message = Parameters<Carrier['request']>[0];
+type RequestOptions = Parameters<Carrier['request']>[1];
+
+const ACCEPT = 'application/json, text/event-stream';
+const MOST_REDIRECTS = 3;
+/** After its answer a stream is left to end by itself, so that its socket can be used again. */
+const DRAIN_MS = 2_000;
+const RESUME_MS = { first: 1_000, longest: 30_000 };
+const MOST_ERROR_BYTES = 64 * 1024;
+
+/** Where the modern era wants the request's subject repeated in a header. */
+const NAMED_BY: Record<string, string> = { 'tools/call': 'name', 'prompts/get': 'name', 'resources/read': 'uri' };
+
+function isAnswer(message: unknown): boolean {
+  return typeof message === 'object' && message !== null && !('method' in message) && 'id' in message;
+}
+
+async function errorText(response: Response): Promise<string> {
+  const reader = response.body?.getReader();
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  try {
+    for (; bytes < MOST_ERROR_BYTES; ) {
+      const next = await reader?.read();
+      if (!next || next.done) break;
+      chunks.push(next.value);
+      bytes += next.value.byteLength;
+    }
+    await reader?.cancel();
+  } catch {
+    return '';
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** The JSON-RPC error with which a modern upstream explains a 400 or 404, if it is one to this request. */
+function explained(text: string, id: number): Params | undefined {
+  try {
+    const body = JSON.parse(text) as { id?: unknown; error?: { code?: unknown } };
+    return body.id === id && typeof body.error?.code === 'number' ? (body as Params) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * One POST per request, with what arrives on its answer's stream known to belong to it.
+ * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#streamable-http
+ */
+export class HttpCarrier implements Carrier {
+  readonly #options: HttpCarrierOptions;
+
+  constructor(options: HttpCarrierOptions) {
+    this.#options = options;
+  }
+
+  get cancelsByClosing(): boolean {
+    return this.#options.agreed().era === 'modern';
+  }
+
+  async request(message: Message, options: RequestOptions): Promise<'ended'> {
+    const { era } = this.#options.agreed();
+    const headers = { ...options.headers, ...this.#headers() };
+    if (era === 'modern') {
+      headers['mcp-method'] = message.method;
+      const subject = message.params[NAMED_BY[message.method] ?? ''];
+      if (typeof subject === 'string') headers['mcp-name'] = encodeHeaderValue(subject);
+    }
+    const response = await this.#fetch('POST', headers, JSON.stringify(message), options.signal);
+    if (!response.ok) {
+      const text = await errorText(response);
+      const { status } = response;
+      const error = era === 'modern' && (status === 400 || status === 404) ? explained(text, message.id) : undefined;
+      if (!error) throw new HttpFailure(status, text);
+      options.receive(error, text.length);
+      return 'ended';
+    }
+    const type = response.headers.get('content-type') ?? '';
+    if (type.startsWith('text/event-stream')) await this.#follow(response, options);
+    else if (type.startsWith('application/json')) {
+      const text = await response.text();
+      const body = parse(text);
+      if (body === undefined) throw new WireError('not_mcp');
+      for (const one of Array.isArray(body) ? body : [body]) options.receive(one, text.length);
+    } else {
+      await response.body?.cancel();
+      if (response.status !== 202) throw new WireError('not_mcp');
+    }
+    return 'ended';
+  }
+
+  async send(message: Params): Promise<void> {
+    const response = await this.#fetch('POST', this.#headers(), JSON.stringify(message), undefined);
+    await response.body?.cancel();
+  }
+
+  #headers(): Record<string, string> {
+    const { protocol_version, session_id } = this.#options.agreed();
+    const headers: Record<string, string> = { accept: ACCEPT, 'content-type': 'application/json' };
+    if (protocol_version) headers['mcp-protocol-version'] = protocol_version;
+    if (session_id) headers['mcp-session-id'] = session_id;
+    return headers;
+  }
+
+  /** Redirects that keep the method are followed within the origin alone. */
+  async #fetch(
+    method: 'GET' | 'POST',
+    headers: Record<string, string>,
+    body: string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Response> {
+    let url = this.#options.endpoint;
+    for (let hops = 0; ; hops += 1) {
+      const response = await this.#options.fetch(url, {
+        method,
+        headers,
+        ...(body === undefined ? {} : { body }),
+        ...(signal ? { signal } : {}),
+      });
+      const location = response.status === 307 || response.status === 308 ? response.headers.get('location') : null;
+      if (location === null || hops >= MOST_REDIRECTS || !URL.canParse(location, url.href)) return response;
+      const next = new URL(location, url);
+      if (next.origin !== url.origin || next.username !== '' || next.password !== '') return response;
+      await response.body?.cancel();
+      url = next;
+    }
+  }
+
+  /** Reads the stream; one that broke off before the answer is resumed where the upstream numbered its events. */
+  async #follow(first: Response, { signal, receive }: RequestOptions): Promise<void> {
+    const { clock } = this.#options;
+    let answered = false;
+    let lastEventId: string | undefined;
+    let pause = RESUME_MS.first;
+    const take = (message: unknown, bytes: number) => {
+      answered ||= isAnswer(message);
+      receive(message, bytes);
+    };
+    for (let response: Response | undefined = first; ; ) {
+      if (response) {
+        const seen = await this.#read(response, take, () => answered);
+        lastEventId = seen.lastEventId ?? lastEventId;
+        pause = seen.retry ?? pause;
+        if (!answered && seen.error && lastEventId === undefined) throw seen.error;
+      }
+      if (answered || lastEventId === undefined || signal.aborted) return;
+      await clock.sleep(pause, signal);
+      if (signal.aborted) return;
+      response = await this.#resume(lastEventId, signal);
+      pause = response ? RESUME_MS.first : Math.min(pause * 2, RESUME_MS.longest);
+    }
+  }
+
+  /** undefined: not now, worth another try. @throws WireError when the upstream says that there is nothing to resume. */
+  async #resume(lastEventId: string, signal: AbortSignal): Promise<Response | undefined> {
+    const { accept: _, 'content-type': __, ...headers } = this.#headers();
+    const resuming = { ...headers, accept: 'text/event-stream', 'last-event-id': lastEventId };
+    const response = await this.#fetch('GET', resuming, undefined, signal).catch(() => undefined);
+    if (!response || response.ok) return response;
+    await response.body?.cancel();
+    if (response.status >= 400 && response.status < 500) throw new WireError('stream_ended');
+    return undefined;
+  }
+
+  async #read(
+    response: Response,
+    take: (message: unknown, bytes: number) => void,
+    answered: () => boolean,
+  ): Promise<{ lastEventId?: string; retry?: number; error?: unknown }> {
+    const seen: { lastEventId?: string; retry?: number; error?: unknown } = {};
+    const parser = createParser({
+      onEvent: ({ id, event, data }: EventSourceMessage) => {
+        if (id) seen.lastEventId = id;
+        if (data !== '' && (event === undefined || event === 'message')) take(parse(data), data.length);
+      },
+      onRetry: (retry) => {
+        seen.retry = Math.min(retry, RESUME_MS.longest);
+      },
+    });
+    const reader = response.body?.getReader();
+    if (!reader) return seen;
+    const decoder = new TextDecoder();
+    const done = new AbortController();
+    let draining = false;
+    try {
+      for (;;) {
+        const { value, done: ended } = await reader.read();
+        if (ended) break;
+        parser.feed(decoder.decode(value, { stream: true }));
+        if (draining || !answered()) continue;
+        draining = true;
+        void this.#options.clock.sleep(DRAIN_MS, done.signal).then(() => reader.cancel().catch(() => undefined));
+      }
+    } catch (error) {
+      seen.error = error;
+    } finally {
+      done.abort();
+    }
+    return seen;
+  }
+}
+
+/** Something that is no JSON is no message: undefined, which nobody takes. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,192 @@
+import { connectionLabel } from '../../core/connection.ts';
+import { AppError } from '../../core/errors.ts';
+import type { ToolkitClient, ToolkitContext } from '../../core/ports.ts';
+import { capabilityKey, forwarded } from './capabilities.ts';
+import type { Session } from './session.ts';
+
+/** A session for the length of one request; `release` says that the request is over. */
+export type Lease = { session: Session; release(): void };
+
+export type OwnSessionsOptions = {
+  context: ToolkitContext;
+  dial(capabilities: Record<string, unknown>): Promise<Session>;
+  bounds?: Partial<typeof BOUNDS>;
+};
+
+/** How many conversations one upstream has with us beside the shared one, and how long an unused one is kept. */
+const BOUNDS = { conversations: 64, lent: 8, lent_idle: 60_000, conversation_idle: 1_800_000 };
+
+type Own = {
+  capabilities: string;
+  /** Set while it belongs to a client's session of its own; else it is lent to one call at a time. */
+  owner: string | undefined;
+  session: Promise<Session>;
+  users: number;
+  used_at: number;
+};
+
+/**
+ * Sessions with an upstream of the legacy era in which it may ask a client: it declares capabilities once for the whole
+ * session, and its requests do not say which call they belong to. So a client that holds a session with us has one
+ * there, and any other gets one for the length of its call.
+ */
+export class OwnSessions {
+  readonly #options: OwnSessionsOptions;
+  readonly #bounds: typeof BOUNDS;
+  readonly #own = new Set<Own>();
+  readonly #closed = new AbortController();
+  #waiting: Array<() => void> = [];
+  #sweeping = false;
+
+  constructor(options: OwnSessionsOptions) {
+    this.#options = options;
+    this.#bounds = { ...BOUNDS, ...options.bounds };
+  }
+
+  /** @throws AppError unavailable when there are too many; whatever `dial` throws; the reason of the signal. */
+  async lease(client: ToolkitClient, signal: AbortSignal): Promise<Lease> {
+    const own = client.session ? this.#ofConversation(client) : await this.#lent(client, signal);
+    own.users += 1;
+    let released = false;
+    const release = () => {
+      if (released) return;
+      released = true;
+      own.users -= 1;
+      own.used_at = this.#options.context.clock.monotonic();
+      this.#waiting.shift()?.();
+      void this.#sweep();
+    };
+    try {
+      const session = await unlessAborted(own.session, signal);
+      session.client = client;
+      return { session, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** The session is gone: the next lease dials again. */
+  forget(session: Session): void {
+    for (const own of this.#own) {
+      void own.session.then(
+        (one) => one === session && this.#own.delete(own),
+        () => undefined,
+      );
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort();
+    for (const go of this.#waiting.splice(0)) go();
+    await Promise.allSettled([...this.#own].map((own) => this.#end(own)));
+  }
+
+  #ofConversation(client: ToolkitClient): Own {
+    const { id, ended } = client.session as NonNullable<ToolkitClient['session']>;
+    const capabilities = capabilityKey(forwarded(client));
+    const known = [...this.#own].find((own) => own.owner === id && own.capabilities === capabilities);
+    if (known) return known;
+    const others = [...this.#own].filter(({ owner }) => owner !== undefined);
+    if (others.length >= this.#bounds.conversations) {
+      const idle = others.filter(({ users }) => users === 0).sort((a, b) => a.used_at - b.used_at);
+      if (!idle[0]) throw this.#tooMany();
+      void this.#end(idle[0]);
+    }
+    const own = this.#open(client, id);
+    ended.addEventListener('abort', () => void this.#end(own), { once: true });
+    if (ended.aborted) void this.#end(own);
+    return own;
+  }
+
+  async #lent(client: ToolkitClient, signal: AbortSignal): Promise<Own> {
+    const capabilities = capabilityKey(forwarded(client));
+    for (;;) {
+      signal.throwIfAborted();
+      if (this.#closed.signal.aborted) throw this.#tooMany();
+      const lent = [...this.#own].filter(({ owner }) => owner === undefined);
+      const free = lent.filter(({ users }) => users === 0);
+      const same = free.find((own) => own.capabilities === capabilities);
+      if (same) return same;
+      if (lent.length < this.#bounds.lent) return this.#open(client, undefined);
+      if (free[0]) {
+        void this.#end(free[0]);
+        return this.#open(client, undefined);
+      }
+      await this.#turn(signal);
+    }
+  }
+
+  /** Resolves when somebody is through, or when the caller leaves. */
+  #turn(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const go = () => {
+        signal.removeEventListener('abort', leave);
+        resolve();
+      };
+      const leave = () => {
+        this.#waiting = this.#waiting.filter((one) => one !== go);
+        resolve();
+      };
+      this.#waiting.push(go);
+      signal.addEventListener('abort', leave, { once: true });
+    });
+  }
+
+  #open(client: ToolkitClient, owner: string | undefined): Own {
+    const capabilities = forwarded(client);
+    const own: Own = {
+      capabilities: capabilityKey(capabilities),
+      owner,
+      session: this.#options.dial(capabilities),
+      users: 0,
+      used_at: this.#options.context.clock.monotonic(),
+    };
+    this.#own.add(own);
+    own.session.catch(() => this.#own.delete(own));
+    return own;
+  }
+
+  async #end(own: Own): Promise<void> {
+    this.#own.delete(own);
+    const session = await own.session.catch(() => undefined);
+    await session?.close();
+  }
+
+  /** Closes what nobody has used for a while; runs for as long as there is something to close. */
+  async #sweep(): Promise<void> {
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    const { clock } = this.#options.context;
+    while (this.#own.size > 0 && !this.#closed.signal.aborted) {
+      await clock.sleep(this.#bounds.lent_idle, this.#closed.signal);
+      const now = clock.monotonic();
+      for (const own of [...this.#own]) {
+        const allowed = own.owner === undefined ? this.#bounds.lent_idle : this.#bounds.conversation_idle;
+        if (own.users === 0 && now - own.used_at >= allowed) void this.#end(own);
+      }
+    }
+    this.#sweeping = false;
+  }
+
+  #tooMany(): AppError {
+    const label = connectionLabel(this.#options.context.key);
+    const text = `Too many clients are in conversation with the upstream of ${label} at once. Try again in a while.`;
+    return new AppError('unavailable', text, { retry_after: 30 });
+  }
+}
+
+/** Waits for work that others share: the caller may leave, the work goes on. */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let leave: () => void = () => undefined;
+  const left = new Promise<never>((_, reject) => {
+    leave = () => reject(signal.reason);
+    signal.addEventListener('abort', leave, { once: true });
+  });
+  try {
+    return await Promise.race([work, left]);
+  } finally {
+    signal.removeEventListener('abort', leave);
+  }
+}

@@ -1,0 +1,111 @@
+import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client';
+import { createParser } from 'eventsource-parser';
+import type { ToolkitContext } from '../../core/ports.ts';
+import { HttpFailure } from './http-carrier.ts';
+import type { UpstreamFetch } from './upstream-fetch.ts';
+import { WireError } from './wire.ts';
+
+/**
+ * The transport of 2024-11-05: one stream that is read, and POSTs to an address that the stream tells. When the stream
+ * ends, the server has forgotten us, so that is the end of the session; the SDK's transport opens another stream and
+ * goes on as if nothing had happened.
+ * @see https://modelcontextprotocol.io/specification/2024-11-05/basic/transports#http-with-sse
+ */
+export class SseTransport implements Transport {
+  onmessage?: Transport['onmessage'];
+  onclose?: () => void;
+  onerror?: (error: Error) => void;
+  readonly #stream: URL;
+  readonly #fetch: UpstreamFetch;
+  readonly #context: ToolkitContext;
+  readonly #over = new AbortController();
+  #posts: URL | undefined;
+  #protocolVersion: string | undefined;
+
+  constructor(context: ToolkitContext, stream: URL, fetch: UpstreamFetch) {
+    this.#context = context;
+    this.#stream = stream;
+    this.#fetch = fetch;
+  }
+
+  setProtocolVersion(version: string): void {
+    this.#protocolVersion = version;
+  }
+
+  /** Resolves once the server has told where it takes messages. @throws HttpFailure, WireError, what `fetch` throws */
+  async start(): Promise<void> {
+    const response = await this.#fetch(this.#stream, {
+      method: 'GET',
+      headers: { accept: 'text/event-stream' },
+      signal: this.#over.signal,
+    });
+    const type = response.headers.get('content-type') ?? '';
+    if (!response.ok || !type.startsWith('text/event-stream')) {
+      await response.body?.cancel();
+      throw response.ok ? new WireError('not_mcp') : new HttpFailure(response.status, '');
+    }
+    await new Promise<void>((resolve, reject) => {
+      void this.#read(response, resolve).then((error) => {
+        reject(error ?? new WireError('closed'));
+        void this.close();
+      });
+    });
+  }
+
+  async send(message: JSONRPCMessage): Promise<void> {
+    if (!this.#posts || this.#over.signal.aborted) throw new WireError('closed');
+    const response = await this.#fetch(this.#posts, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        ...(this.#protocolVersion ? { 'mcp-protocol-version': this.#protocolVersion } : {}),
+      },
+      body: JSON.stringify(message),
+      signal: this.#over.signal,
+    });
+    await response.body?.cancel();
+    if (!response.ok) throw new HttpFailure(response.status, '');
+  }
+
+  async close(): Promise<void> {
+    if (this.#over.signal.aborted) return;
+    this.#over.abort();
+    this.onclose?.();
+  }
+
+  async #read(response: Response, ready: () => void): Promise<unknown> {
+    const parser = createParser({
+      onEvent: ({ event, data }) => {
+        if (event === 'endpoint') this.#learn(data, ready);
+        else if (event === undefined || event === 'message') this.#received(data);
+      },
+    });
+    const decoder = new TextDecoder();
+    try {
+      for await (const chunk of response.body ?? []) parser.feed(decoder.decode(chunk, { stream: true }));
+      return undefined;
+    } catch (error) {
+      return error;
+    }
+  }
+
+  /** Only within the origin that the operator typed: the credential goes there. */
+  #learn(address: string, ready: () => void): void {
+    const posts = URL.canParse(address, this.#stream.href) ? new URL(address, this.#stream) : undefined;
+    if (posts?.origin !== this.#stream.origin) {
+      this.#context.log.warn('the upstream names an address of another origin for messages, which is refused');
+      void this.close();
+      return;
+    }
+    this.#posts = posts;
+    ready();
+  }
+
+  #received(data: string): void {
+    try {
+      this.onmessage?.(JSON.parse(data) as JSONRPCMessage);
+    } catch (error) {
+      this.onerror?.(error instanceof Error ? error : new Error('unreadable message'));
+    }
+  }
+}
