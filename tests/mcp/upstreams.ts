@@ -23,10 +23,10 @@ export async function freePort(): Promise<number> {
 
 export type Process = { url: string; port: number; kill(): Promise<void> };
 
-async function start(args: string[], env: Record<string, string>, port: number): Promise<Process> {
+async function start(args: string[], env: Record<string, string>, port: number, path = '/mcp'): Promise<Process> {
   const child = spawn(process.execPath, args, { env: { PATH: process.env.PATH ?? '', ...env }, stdio: 'ignore' });
   const gone = once(child, 'exit');
-  const url = `http://127.0.0.1:${port}/mcp`;
+  const url = `http://127.0.0.1:${port}${path}`;
   await vi.waitFor(
     async () => {
       if (child.exitCode !== null) throw new Error(`the upstream exited with ${child.exitCode}`);
@@ -49,6 +49,27 @@ export async function startEverything(port?: number): Promise<Process> {
   const at = port ?? (await freePort());
   return start([join(SERVERS, 'server-everything/dist/index.js'), 'streamableHttp'], { PORT: String(at) }, at);
 }
+
+/** server-everything over the transport of 2024-11-05: a stream at `/sse`, messages to wherever that says. */
+export async function startEverythingSse(): Promise<Process> {
+  const port = await freePort();
+  const args = [join(SERVERS, 'server-everything/dist/index.js'), 'sse'];
+  return await start(args, { PORT: String(port) }, port, '/sse');
+}
+
+/** How each of these servers is started on its standard streams. */
+export const programs = {
+  everything: () => ({ command: process.execPath, args: [join(SERVERS, 'server-everything/dist/index.js')] }),
+  filesystem: (folder: string) => ({
+    command: process.execPath,
+    args: [join(SERVERS, 'server-filesystem/dist/index.js'), folder],
+  }),
+  memory: (file: string) => ({
+    command: process.execPath,
+    args: [join(SERVERS, 'server-memory/dist/index.js')],
+    env: { MEMORY_FILE_PATH: file },
+  }),
+};
 
 /** mcp-proxy in front of server-memory: modern era. */
 export async function startModernMemory(): Promise<Process> {

@@ -13,7 +13,7 @@ import { canBeAsked } from './capabilities.ts';
 import type { Dialler } from './dialler.ts';
 import { judge } from './failure.ts';
 import { translated, withoutHopMeta, withoutHopResult } from './hop.ts';
-import type { Lease } from './own-sessions.ts';
+import type { Lease, OwnDial } from './own-sessions.ts';
 import { OwnSessions, unlessAborted } from './own-sessions.ts';
 import type { ParamHeader } from './param-headers.ts';
 import { paramHeaders, paramHeadersOf } from './param-headers.ts';
@@ -59,7 +59,7 @@ export class McpConnection implements ToolkitConnection {
       connect: parseDuration(context.config.connect_timeout ?? '') ?? CONNECT_TIMEOUT_MS,
       call: parseDuration(context.config.call_timeout ?? '') ?? CALL_TIMEOUT_MS,
     };
-    this.#own = new OwnSessions({ context, dial: (capabilities) => this.#dialOwn(capabilities) });
+    this.#own = new OwnSessions({ context, dial: (declared) => this.#dialOwn(declared) });
     const open = (signal: AbortSignal) => this.#open(signal);
     this.#subscriptions = new Subscriptions({ context, open, timeout: this.#timeouts.call });
   }
@@ -213,10 +213,10 @@ export class McpConnection implements ToolkitConnection {
     return session;
   }
 
-  #dialOwn(capabilities: Record<string, unknown>): Promise<Session> {
+  #dialOwn(declared: OwnDial): Promise<Session> {
     return this.#dialler.dial({
       connect_timeout: this.#timeouts.connect,
-      capabilities,
+      ...declared,
       hooks: {
         onChange: () => undefined,
         onUpdated: () => undefined,

@@ -1,6 +1,6 @@
 import type { PriorDiscovery, StreamableHTTPClientTransportOptions, Transport } from '@modelcontextprotocol/client';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import type { ListKind, ToolkitContext } from '../../core/ports.ts';
+import type { ListKind, ToolkitClient, ToolkitContext } from '../../core/ports.ts';
 import { EVERYTHING } from './capabilities.ts';
 import { HttpCarrier } from './http-carrier.ts';
 import type { SessionHooks } from './session.ts';
@@ -22,6 +22,8 @@ export type DialOptions = {
   prior: PriorDiscovery | undefined;
   /** What is declared to an upstream of the legacy era, once for the whole session; left out: everything. */
   capabilities?: Record<string, unknown>;
+  /** Whom it may ask and tell where no stream says which call it means, from the first moment on; left out: nobody. */
+  audience?: { client: ToolkitClient | undefined };
   hooks: SessionHooks;
 };
 
@@ -119,12 +121,12 @@ export async function dial(options: DialOptions): Promise<Session> {
         })
       : sharedStream(transport);
   const wire = new Wire(carrier, context.clock, {
-    fallback: () => opened?.client,
+    fallback: () => options.audience?.client,
     notified: (method, params, caller) => {
       const kind = LIST_CHANGED[method];
       if (kind) hooks.onChange(kind);
       else if (method === 'notifications/resources/updated') hooks.onUpdated(params);
-      else (caller ?? opened?.client)?.notify(method, params);
+      else (caller ?? options.audience?.client)?.notify(method, params);
     },
   });
   tap(transport, (message) => wire.receive(message));

@@ -14,7 +14,7 @@ import { createUpstreamFetch } from './upstream-fetch.ts';
 const LEGACY_VERDICT_MS = 3_600_000;
 
 type Verdict = { kind: Way['kind']; era: 'legacy' | 'modern'; at: number };
-type DialInput = Pick<DialOptions, 'connect_timeout' | 'capabilities' | 'hooks'>;
+type DialInput = Pick<DialOptions, 'connect_timeout' | 'capabilities' | 'audience' | 'hooks'>;
 
 /** A POST that is refused like this may have met a server of 2024-11-05, whose endpoint is a stream that is read. */
 function mayBeSse(error: unknown): boolean {

@@ -7,9 +7,12 @@ import type { Session } from './session.ts';
 /** A session for the length of one request; `release` says that the request is over. */
 export type Lease = { session: Session; release(): void };
 
+type Audience = { client: ToolkitClient | undefined };
+export type OwnDial = { capabilities: Record<string, unknown>; audience: Audience };
+
 export type OwnSessionsOptions = {
   context: ToolkitContext;
-  dial(capabilities: Record<string, unknown>): Promise<Session>;
+  dial(declared: OwnDial): Promise<Session>;
   bounds?: Partial<typeof BOUNDS>;
 };
 
@@ -20,6 +23,7 @@ type Own = {
   capabilities: string;
   /** Set while it belongs to a client's session of its own; else it is lent to one call at a time. */
   owner: string | undefined;
+  audience: Audience;
   session: Promise<Session>;
   users: number;
   used_at: number;
@@ -47,18 +51,19 @@ export class OwnSessions {
   async lease(client: ToolkitClient, signal: AbortSignal): Promise<Lease> {
     const own = client.session ? this.#ofConversation(client) : await this.#lent(client, signal);
     own.users += 1;
+    own.audience.client = client;
     let released = false;
     const release = () => {
       if (released) return;
       released = true;
       own.users -= 1;
+      if (own.owner === undefined) own.audience.client = undefined;
       own.used_at = this.#options.context.clock.monotonic();
       this.#waiting.shift()?.();
       void this.#sweep();
     };
     try {
       const session = await unlessAborted(own.session, signal);
-      session.client = client;
       return { session, release };
     } catch (error) {
       release();
@@ -135,10 +140,12 @@ export class OwnSessions {
 
   #open(client: ToolkitClient, owner: string | undefined): Own {
     const capabilities = forwarded(client);
+    const audience: Audience = { client };
     const own: Own = {
       capabilities: capabilityKey(capabilities),
       owner,
-      session: this.#options.dial(capabilities),
+      audience,
+      session: this.#options.dial({ capabilities, audience }),
       users: 0,
       used_at: this.#options.context.clock.monotonic(),
     };

@@ -36,8 +36,6 @@ export class Session {
   readonly #ended = new AbortController();
   readonly #envelope: Params | undefined;
   readonly era: Era;
-  /** Whoever the upstream may ask in this session where no stream tells which call it means; undefined: nobody. */
-  client: ToolkitClient | undefined;
   #logLevel: string | undefined;
   #inFlight = 0;
   #retired = false;
