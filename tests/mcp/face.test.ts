@@ -22,7 +22,7 @@ describe('one endpoint in front of real upstreams of both eras', () => {
         connection('memory', { endpoint: memory.url }),
       ],
     });
-    await vi.waitFor(() => expect(gateway.names()).toHaveLength(22), { timeout: 20_000 });
+    await vi.waitFor(() => expect(gateway.names()).toHaveLength(26), { timeout: 20_000 });
   }, 60_000);
 
   afterAll(async () => {

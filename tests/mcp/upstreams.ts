@@ -44,7 +44,7 @@ async function start(args: string[], env: Record<string, string>, port: number, 
   };
 }
 
-/** server-everything over Streamable HTTP: legacy era, sessions, thirteen tools for a client without capabilities. */
+/** server-everything over Streamable HTTP: legacy era, sessions, seventeen tools for a client that declares everything. */
 export async function startEverything(port?: number): Promise<Process> {
   const at = port ?? (await freePort());
   return start([join(SERVERS, 'server-everything/dist/index.js'), 'streamableHttp'], { PORT: String(at) }, at);

@@ -45,7 +45,7 @@ function isAnswer(message: unknown): boolean {
 }
 
 async function errorText(response: Response): Promise<string> {
-  const reader = response.body?.getReader();
+  const reader = response.body?.getReader() as ReadableStreamDefaultReader<Uint8Array> | undefined;
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   try {
@@ -195,8 +195,8 @@ export class HttpCarrier implements Carrier {
     response: Response,
     take: (message: unknown, bytes: number) => void,
     answered: () => boolean,
-  ): Promise<{ lastEventId?: string; retry?: number; error?: unknown }> {
-    const seen: { lastEventId?: string; retry?: number; error?: unknown } = {};
+  ): Promise<{ lastEventId?: string; retry?: number; error?: Error }> {
+    const seen: { lastEventId?: string; retry?: number; error?: Error } = {};
     const parser = createParser({
       onEvent: ({ id, event, data }: EventSourceMessage) => {
         if (id) seen.lastEventId = id;
@@ -206,7 +206,7 @@ export class HttpCarrier implements Carrier {
         seen.retry = Math.min(retry, RESUME_MS.longest);
       },
     });
-    const reader = response.body?.getReader();
+    const reader = response.body?.getReader() as ReadableStreamDefaultReader<Uint8Array> | undefined;
     if (!reader) return seen;
     const decoder = new TextDecoder();
     const done = new AbortController();
@@ -221,7 +221,7 @@ export class HttpCarrier implements Carrier {
         void this.#options.clock.sleep(DRAIN_MS, done.signal).then(() => reader.cancel().catch(() => undefined));
       }
     } catch (error) {
-      seen.error = error;
+      seen.error = error instanceof Error ? error : new WireError('stream_ended');
     } finally {
       done.abort();
     }

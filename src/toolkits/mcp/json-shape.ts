@@ -9,7 +9,8 @@ export function nestsDeeperThan(value: unknown, levels: number): boolean {
     if (depth > levels) return true;
     const next: object[] = [];
     for (const node of level) {
-      for (const child of Object.values(node)) if (typeof child === 'object' && child !== null) next.push(child);
+      for (const child of Object.values(node) as unknown[])
+        if (typeof child === 'object' && child !== null) next.push(child);
     }
     level = next;
   }

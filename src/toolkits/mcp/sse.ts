@@ -73,7 +73,7 @@ export class SseTransport implements Transport {
     this.onclose?.();
   }
 
-  async #read(response: Response, ready: () => void): Promise<unknown> {
+  async #read(response: Response, ready: () => void): Promise<Error | undefined> {
     const parser = createParser({
       onEvent: ({ event, data }) => {
         if (event === 'endpoint') this.#learn(data, ready);
@@ -82,10 +82,11 @@ export class SseTransport implements Transport {
     });
     const decoder = new TextDecoder();
     try {
-      for await (const chunk of response.body ?? []) parser.feed(decoder.decode(chunk, { stream: true }));
+      for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>)
+        parser.feed(decoder.decode(chunk, { stream: true }));
       return undefined;
     } catch (error) {
-      return error;
+      return error instanceof Error ? error : new WireError('closed');
     }
   }
 
