@@ -7,7 +7,7 @@ import { systemClock, systemRandom } from './clock.ts';
 import type { Config } from './config.ts';
 import { CALLBACK_PATH } from './contract/endpoints.ts';
 import { accessRules, EVERYTHING } from './core/access-rule.ts';
-import type { ApiKeyRecord, Log, Stores } from './core/ports.ts';
+import type { ApiKeyRecord, Log, Sign, Stores } from './core/ports.ts';
 import { ACTOR, STDIO_PRINCIPAL } from './core/principal.ts';
 import { createDurably } from './db/durable-file.ts';
 import { createApiKeys, hashToken } from './http/api-keys.ts';
@@ -35,6 +35,8 @@ export type FacesInput = {
   publicUrl: string;
   stores: Stores;
   flows: Flows;
+  /** Signs what MCP clients carry between two requests. */
+  signState: Sign;
   log: Log;
 };
 
@@ -79,10 +81,10 @@ export function clientMetadata(publicUrl: string): { url: string; document: Reco
 
 /** Everything by which people, agents and other processes of this user reach the flows. */
 export async function createFaces(input: FacesInput, teardown: Teardown): Promise<Faces> {
-  const { config, version, engine, publicUrl, stores, flows, log } = input;
+  const { config, version, engine, publicUrl, stores, flows, signState, log } = input;
   const ports = { clock: systemClock, random: systemRandom, log };
   const toolCall = flows.toolCallFor(publicUrl);
-  const face = createMcpFace({ catalog: flows.catalog, toolCall, version, ...ports });
+  const face = createMcpFace({ catalog: flows.catalog, toolCall, signState, version, ...ports });
   teardown.add(() => face.close());
   const agentKey = config.api_keys.length === 0 ? await ownAgentKey(config.data_dir) : null;
   const links = { access: stores.access, publicUrl, ...ports };
@@ -108,7 +110,14 @@ export async function createFaces(input: FacesInput, teardown: Teardown): Promis
   const attach = createAttachPoint({ secret: attachSecret, handleMcp, createSignInLink: signInLink, examine });
   return {
     fetch: (request) => attach.handle(request) ?? app.fetch(request),
-    stdio: createStdioFace({ catalog: flows.catalog, toolCall, version, principal: STDIO_PRINCIPAL, log }),
+    stdio: createStdioFace({
+      catalog: flows.catalog,
+      toolCall,
+      signState,
+      version,
+      principal: STDIO_PRINCIPAL,
+      ...ports,
+    }),
     signInLink,
     agentKey,
     attachSecret,

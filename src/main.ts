@@ -90,7 +90,8 @@ async function start(config: Config, options: PlatformOptions, teardown: Teardow
   await flows.connections.release(config.connections);
   const { engine } = storage.opened;
   const { stores } = storage;
-  const faces = await createFaces({ config, version, engine, publicUrl, stores, flows, log }, teardown);
+  const signState = storage.box.signer('request-state');
+  const faces = await createFaces({ config, version, engine, publicUrl, stores, flows, signState, log }, teardown);
   listener.serve(faces.fetch);
   await flows.start();
   teardown.add(() => flows.stop());

@@ -69,5 +69,8 @@ export class EgressError extends Error {
   }
 }
 
+/** A keyed signature of a text, the same on every replica: nobody without the key can make it. */
+export type Sign = (text: string) => string;
+
 /** Turns a refresh token into a short keyed mark: equal for equal tokens, useless to anybody without the key. */
 export type Fingerprint = (token: Secret) => string;

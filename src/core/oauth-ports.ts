@@ -53,7 +53,7 @@ export interface Notifier {
   publish(channel: NotifyChannel, payload: string): Promise<void>;
   subscribe(channel: NotifyChannel, listener: (payload: string) => void): () => void;
 }
-export type NotifyChannel = 'connections' | 'credentials';
+export type NotifyChannel = 'connections' | 'credentials' | 'catalog';
 
 /** How this provider wants to be asked; left out: as its host is known. */
 export type TokenRequestTaste = Pick<ProviderProfile, 'scope_on_refresh' | 'token_accept'>;

@@ -4,3 +4,4 @@ export type * from './incident-port.ts';
 export type * from './oauth-ports.ts';
 export type * from './store-ports.ts';
 export type * from './toolkit.ts';
+export type * from './upstream-catalog.ts';

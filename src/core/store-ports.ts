@@ -13,7 +13,7 @@ import type { FieldIssue } from './errors.ts';
 import type { IncidentStore } from './incident-port.ts';
 import type { Secret } from './redact.ts';
 import type { Instant } from './token-set.ts';
-import type { UpstreamTool } from './toolkit.ts';
+import type { CatalogEntry, PublishedName } from './upstream-catalog.ts';
 
 export type ConnectionSource = 'api' | 'file';
 
@@ -245,22 +245,14 @@ export interface ReplicaStore {
   drained(replica_id: string, boot_id: bigint): Promise<void>;
 }
 
-export type CatalogEntry = {
-  key: ConnectionKey;
-  incarnation: string;
-  tools: UpstreamTool[];
-  listed_at: Instant;
-};
-
 export interface CatalogStore {
   list(): Promise<CatalogEntry[]>;
+  read(key: ConnectionKey): Promise<CatalogEntry | undefined>;
   save(entry: CatalogEntry): Promise<void>;
   /** The stored name map: published name → source, stable once given. */
   names(): Promise<PublishedName[]>;
   saveNames(names: PublishedName[]): Promise<void>;
 }
-
-export type PublishedName = { published_name: string; kind: string; name: string; tool: string };
 
 export type ApiKeyRecord = { name: string; role: 'admin' | 'agent'; key_hash: string; access: AccessRules };
 

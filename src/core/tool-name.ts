@@ -30,26 +30,3 @@ export function publishedToolName(prefix: string, tool: string): string {
   const tail = `_${shortHash(plain)}`;
   return safe.slice(0, MAX_TOOL_NAME - tail.length) + tail;
 }
-
-export type ToolSource = { kind: string; name: string; tool: string };
-
-/**
- * Publishes the tools of all connections under names that are unique: connections in the order given (their creation),
- * where a later connection of another kind with the same name carries `-<kind>`. Total and deterministic: a name that
- * still collides gets a longer hash input rather than being dropped.
- */
-export function publishTools(sources: readonly ToolSource[]): Map<string, ToolSource> {
-  const owner = new Map<string, string>();
-  const published = new Map<string, ToolSource>();
-  for (const source of sources) {
-    const kind = owner.get(source.name) ?? source.kind;
-    owner.set(source.name, kind);
-    const prefix = kind === source.kind ? source.name : `${source.name}-${source.kind}`;
-    let name = publishedToolName(prefix, source.tool);
-    for (let salt = 1; published.has(name); salt += 1) {
-      name = publishedToolName(prefix, `${source.tool}_${shortHash(`${source.kind}/${source.tool}/${salt}`)}`);
-    }
-    published.set(name, source);
-  }
-  return published;
-}

@@ -2,7 +2,16 @@ import type { ColumnType, Generated } from 'kysely';
 import type { AuthEventDetail, AuthEventType, Decider, ErrorClass, RevocationReason } from '../core/auth-event.ts';
 import type { TokenEndpointAuthMethod } from '../core/connection.ts';
 import type { ClientBinding, CredentialState, RefreshFailure, RefreshReason } from '../core/credential.ts';
-import type { ConnectionSource, UpstreamTool } from '../core/ports.ts';
+import type {
+  ConnectionSource,
+  PublishedName,
+  ToolDrift,
+  UpstreamAbout,
+  UpstreamPrompt,
+  UpstreamResource,
+  UpstreamTemplate,
+  UpstreamTool,
+} from '../core/ports.ts';
 
 /** jsonb: read parsed, written through `json()` so that both engines see the same text. */
 type Json<T> = ColumnType<T, string, string>;
@@ -162,10 +171,15 @@ export type ToolCatalogTable = {
   name: string;
   incarnation: string;
   tools: Json<UpstreamTool[]>;
+  prompts: Json<UpstreamPrompt[]>;
+  resources: Json<UpstreamResource[]>;
+  resource_templates: Json<UpstreamTemplate[]>;
+  about: NullableJson<UpstreamAbout>;
+  drift: NullableJson<ToolDrift>;
   listed_at: Date;
 };
 
-export type ToolNameTable = { published_name: string; kind: string; name: string; tool: string };
+export type ToolNameTable = PublishedName;
 
 export type SignInLinkTable = { token_hash: string; actor: string; expires_at: Date };
 export type SessionTable = { session_hash: string; actor: string; expires_at: Date };

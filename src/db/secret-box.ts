@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync } from 'node:crypto';
-import type { Fingerprint, Random } from '../core/ports.ts';
+import type { Fingerprint, Random, Sign } from '../core/ports.ts';
 import { Secret } from '../core/redact.ts';
 
 /** What a box belongs to: moved to another row or column, it does not open. */
@@ -17,6 +17,8 @@ export interface SecretBox {
   seal(secret: Secret, context: BoxContext): Uint8Array;
   open(box: Uint8Array, context: BoxContext): OpenedBox;
   fingerprint: Fingerprint;
+  /** Signs with a key of its own, derived from the first key: HMAC-SHA-256, base64url. */
+  signer(purpose: 'request-state'): Sign;
   /** The first key's id. */
   sealing_key_id: string;
   /** How a box begins that we can open, per key; for telling them apart in SQL. */
@@ -97,6 +99,10 @@ export function createSecretBox(input: { keys: readonly EncryptionKey[]; random:
       } catch {
         return { opened: false, reason: 'tampered' };
       }
+    },
+    signer: (purpose) => {
+      const key = derive(sealing.key, purpose, 32);
+      return (text) => createHmac('sha256', key).update(text, 'utf8').digest('base64url');
     },
     fingerprint: (token) =>
       createHmac('sha256', fingerprintKey).update(token.reveal(), 'utf8').digest('hex').slice(0, 16),

@@ -2,13 +2,24 @@ import type { ConnectionKey } from '../core/connection.ts';
 import { connectionLabel } from '../core/connection.ts';
 import type { AppError } from '../core/errors.ts';
 import { toAppError } from '../core/errors.ts';
-import type { Clock, Connection, Log, Random, ToolkitConnection, UpstreamTool } from '../core/ports.ts';
+import type {
+  Clock,
+  Connection,
+  ListKind,
+  Log,
+  Random,
+  ToolDrift,
+  ToolkitConnection,
+  UpstreamCatalog,
+} from '../core/ports.ts';
 import type { Instant } from '../core/token-set.ts';
+import { changedLists, toolDrift } from '../core/upstream-catalog.ts';
+import { readUpstream } from './catalog-listing.ts';
 
 export type MemberState = 'ok' | 'unavailable' | 'needs_person';
 
 export type MemberSettings = {
-  /** How often each upstream's tools are read without any hint of a change. */
+  /** How often each upstream's lists are read without any hint of a change. */
   list_interval: number;
   /** First and longest pause after a listing that failed. */
   retry_min: number;
@@ -31,23 +42,31 @@ export type MemberDeps = {
   log: Log;
   /** Bounds how many listings run at once. */
   limited<T>(work: () => Promise<T>): Promise<T>;
-  /** Something that clients can see changed: tools, or state. */
-  changed(member: CatalogMember, what: 'tools' | 'state'): void;
+  /** Lists that clients see changed; none of them: the state alone. `listed`: this process has read them. */
+  changed(member: CatalogMember, lists: readonly ListKind[], listed: boolean): void;
 };
+
+type Failure = { code: string; message: string };
 
 export type MemberStatus = {
   state: MemberState;
   tools: number;
+  prompts: number;
+  resources: number;
   listed_at: Instant | null;
   /** Why the last listing or call failed; null while all is well. */
-  error: { code: string; message: string } | null;
+  error: Failure | null;
+  /** On this replica, since it started: the last listing or call that the upstream answered, and the last failure. */
+  last_success_at: Instant | null;
+  last_error: (Failure & { at: Instant }) | null;
+  drift: ToolDrift | null;
 };
 
 const LISTER = { actor: 'system:tool-list' };
 /** A burst of hints is one listing. */
 const SETTLE_MS = 50;
 
-/** One connection in the catalog: its open toolkit connection, its last known tools, and the loop that reads them. */
+/** One connection in the catalog: its open toolkit connection, what it is known to offer, and the loop that reads it. */
 export class CatalogMember {
   readonly key: ConnectionKey;
   readonly connection: Connection;
@@ -55,59 +74,81 @@ export class CatalogMember {
   readonly #deps: MemberDeps;
   readonly #closed = new AbortController();
   #wake = new AbortController();
-  #tools: UpstreamTool[];
-  #fingerprint: string;
+  #wanted = new Set<ListKind>();
+  #everything = true;
+  #known: UpstreamCatalog;
   #listed_at: Instant | null;
   #state: MemberState = 'ok';
   #error: AppError | null = null;
+  #last_success_at: Instant | null = null;
+  #last_error: MemberStatus['last_error'] = null;
   #failures = 0;
 
-  constructor(
-    connection: Connection,
-    upstream: ToolkitConnection,
-    known: { tools: UpstreamTool[]; listed_at: Instant | null },
-    deps: MemberDeps,
-  ) {
+  constructor(connection: Connection, upstream: ToolkitConnection, known: UpstreamCatalog, deps: MemberDeps) {
     this.key = connection.key;
     this.connection = connection;
     this.upstream = upstream;
     this.#deps = deps;
-    this.#tools = known.tools;
-    this.#fingerprint = JSON.stringify(known.tools);
+    this.#known = known;
     this.#listed_at = known.listed_at;
-    upstream.onChange(() => this.refresh());
+    upstream.onChange((kind) => this.refresh(kind));
     void this.#run();
   }
 
-  get tools(): readonly UpstreamTool[] {
-    return this.#tools;
+  /** The same object for as long as nothing that clients see has changed; only its `listed_at` may be an older one. */
+  get knowledge(): UpstreamCatalog {
+    return this.#known;
+  }
+
+  get listed_at(): Instant | null {
+    return this.#listed_at;
   }
 
   get state(): MemberState {
     return this.#state;
   }
 
+  get error(): AppError | null {
+    return this.#error;
+  }
+
   get status(): MemberStatus {
-    const error = this.#error ? { code: this.#error.code, message: this.#error.message } : null;
-    return { state: this.#state, tools: this.#tools.length, listed_at: this.#listed_at, error };
+    const { tools, prompts, resources, resource_templates, drift } = this.#known;
+    return {
+      state: this.#state,
+      tools: tools.length,
+      prompts: prompts.length,
+      resources: resources.length + resource_templates.length,
+      listed_at: this.#listed_at,
+      error: this.#error && { code: this.#error.code, message: this.#error.message },
+      last_success_at: this.#last_success_at,
+      last_error: this.#last_error,
+      drift,
+    };
   }
 
-  get knowledge(): { tools: UpstreamTool[]; listed_at: Instant | null } {
-    return { tools: this.#tools, listed_at: this.#listed_at };
-  }
-
-  /** Reads the tools soon; many calls are one listing. */
-  refresh(): void {
+  /** Reads one list, or everything, soon; many calls are one listing. */
+  refresh(kind?: ListKind): void {
+    if (kind) this.#wanted.add(kind);
+    else this.#everything = true;
     this.#wake.abort();
   }
 
   /** What a call or a listing ended with tells the state; an error of the conversation is an answer. */
   note(error: AppError | null): void {
+    const now = this.#deps.clock.now();
+    if (error === null) this.#last_success_at = now;
+    else this.#last_error = { code: error.code, message: error.message, at: now };
     const state = error === null ? 'ok' : error.code === 'needs_person' ? 'needs_person' : 'unavailable';
     this.#error = error;
     if (state === this.#state) return;
     this.#state = state;
-    this.#deps.changed(this, 'state');
+    this.#deps.changed(this, [], false);
+  }
+
+  /** What another replica has read meanwhile. */
+  adopt(known: UpstreamCatalog): void {
+    if (known.listed_at !== null && known.listed_at > (this.#listed_at ?? 0)) this.#learn(known, false);
   }
 
   async close(): Promise<void> {
@@ -120,10 +161,14 @@ export class CatalogMember {
     const { signal } = this.#closed;
     while (!signal.aborted) {
       this.#wake = new AbortController();
-      await this.#deps.limited(() => this.#list());
+      const only = this.#everything ? undefined : new Set(this.#wanted);
+      this.#everything = false;
+      this.#wanted.clear();
+      await this.#deps.limited(() => this.#list(only));
       const woken = AbortSignal.any([this.#wake.signal, signal]);
       await clock.sleep(this.#pause(), woken);
       if (this.#wake.signal.aborted) await clock.sleep(SETTLE_MS, signal);
+      else this.#everything = true;
     }
   }
 
@@ -137,21 +182,24 @@ export class CatalogMember {
     return base * (0.8 + 0.4 * random.fraction());
   }
 
-  async #list(): Promise<void> {
+  async #list(only: ReadonlySet<ListKind> | undefined): Promise<void> {
     const { clock, log, settings } = this.#deps;
     if (this.#closed.signal.aborted) return;
     const signal = AbortSignal.any([this.#closed.signal, clock.timeout(settings.list_timeout)]);
+    const connection = connectionLabel(this.key);
     try {
-      const { tools } = await this.upstream.request('tools/list', {}, { signal, principal: LISTER });
+      const listed = await readUpstream(this.upstream, this.#known, only, { signal, principal: LISTER }, log);
       if (this.#closed.signal.aborted) return;
       this.#failures = 0;
-      this.#learn(tools as UpstreamTool[]);
+      const at = clock.now();
+      const drift = this.#listed_at === null ? undefined : toolDrift(this.#known.tools, listed.tools, at);
+      if (drift) log.info('the tools of a connection changed', { connection, ...drift });
+      this.#learn({ ...listed, drift: drift ?? this.#known.drift, listed_at: at }, true);
       this.note(null);
     } catch (error) {
       if (this.#closed.signal.aborted) return;
       this.#failures += 1;
       const failure = toAppError(error);
-      const connection = connectionLabel(this.key);
       if (failure.code === 'needs_person') {
         log.info('the tools of a connection are not listed: it is not connected yet', { connection });
       } else if (this.#failures === 1) {
@@ -161,13 +209,13 @@ export class CatalogMember {
     }
   }
 
-  #learn(tools: UpstreamTool[]): void {
-    const fingerprint = JSON.stringify(tools);
+  #learn(known: UpstreamCatalog, listed: boolean): void {
+    const before = this.#known;
     const first = this.#listed_at === null;
-    this.#listed_at = this.#deps.clock.now();
-    if (fingerprint === this.#fingerprint && !first) return;
-    this.#tools = tools;
-    this.#fingerprint = fingerprint;
-    this.#deps.changed(this, 'tools');
+    this.#listed_at = known.listed_at;
+    const lists = changedLists(before, known);
+    if (!first && lists.length === 0 && JSON.stringify(before.about) === JSON.stringify(known.about)) return;
+    this.#known = known;
+    this.#deps.changed(this, lists, listed);
   }
 }

@@ -1,61 +1,77 @@
+import type { ConnectionKey } from '../core/connection.ts';
 import type { PublishedName } from '../core/ports.ts';
-import type { ToolSource } from '../core/tool-name.ts';
-import { publishedToolName, publishTools } from '../core/tool-name.ts';
+import { publishedToolName } from '../core/tool-name.ts';
 
-function sourceKey(source: ToolSource): string {
-  return JSON.stringify([source.kind, source.name, source.tool]);
+type Item = PublishedName['item'];
+type Source = { kind: string; name: string; tool: string };
+
+function sourceKey({ kind, name, tool }: Source): string {
+  return JSON.stringify([kind, name, tool]);
 }
 
-/** Which tool is published under which name: a name once given stays with its tool. */
+/**
+ * Which item is published under which name: a name once given stays with it. The first connection of a name is called
+ * by that name, one of another kind `<name>-<kind>`; that is the prefix of its tools and prompts, too.
+ */
 export class NameMap {
-  readonly #byName = new Map<string, string>();
-  readonly #bySource = new Map<string, string>();
+  readonly #byName: Record<Item, Map<string, string>> = { connection: new Map(), tool: new Map(), prompt: new Map() };
+  readonly #bySource: Record<Item, Map<string, string>> = { connection: new Map(), tool: new Map(), prompt: new Map() };
+  #added: PublishedName[] = [];
 
   constructor(stored: readonly PublishedName[]) {
-    for (const row of stored) this.#give(row.published_name, row);
+    for (const row of stored) this.#give(row.item, row.published_name, row);
   }
 
-  /**
-   * Names every source, in the order given.
-   * @returns the names of all sources, and those among them that were not known yet.
-   */
-  assign(sources: readonly ToolSource[]): { names: string[]; added: PublishedName[] } {
-    const added: PublishedName[] = [];
-    let proposals: Map<string, string> | undefined;
-    const names = sources.map((source) => {
-      const key = sourceKey(source);
-      const known = this.#bySource.get(key);
-      if (known !== undefined) return known;
-      proposals ??= new Map([...publishTools(sources)].map(([name, proposed]) => [sourceKey(proposed), name]));
-      const name = this.#free(proposals.get(key) ?? publishedToolName(source.name, source.tool), source);
-      this.#give(name, source);
-      added.push({ published_name: name, ...source });
-      return name;
+  prefix(key: ConnectionKey): string {
+    return this.#name('connection', { ...key, tool: '' }, (attempt) => {
+      if (attempt === 1) return key.name;
+      return attempt === 2 ? `${key.name}-${key.kind}` : `${key.name}-${key.kind}-${attempt}`;
     });
-    return { names, added };
+  }
+
+  name(item: 'tool' | 'prompt', source: Source): string {
+    const prefix = this.prefix(source);
+    return this.#name(item, source, (attempt) =>
+      publishedToolName(prefix, attempt === 1 ? source.tool : `${source.tool}_${attempt}`),
+    );
+  }
+
+  /** The names that were given since the last look. */
+  takeAdded(): PublishedName[] {
+    const added = this.#added;
+    this.#added = [];
+    return added;
   }
 
   /** A deleted connection gives its names back: another kind may take its place. */
   forget(kind: string, name: string): void {
-    for (const [key, published] of this.#bySource) {
-      const [ofKind, ofName] = JSON.parse(key) as [string, string, string];
-      if (ofKind !== kind || ofName !== name) continue;
-      this.#bySource.delete(key);
-      this.#byName.delete(published);
+    for (const item of ['connection', 'tool', 'prompt'] as const) {
+      for (const [key, published] of this.#bySource[item]) {
+        const [ofKind, ofName] = JSON.parse(key) as [string, string, string];
+        if (ofKind !== kind || ofName !== name) continue;
+        this.#bySource[item].delete(key);
+        this.#byName[item].delete(published);
+      }
     }
   }
 
-  #free(proposed: string, source: ToolSource): string {
-    let name = proposed;
-    for (let count = 2; this.#byName.has(name); count += 1) {
-      name = publishedToolName(`${source.name}-${source.kind}`, count === 2 ? source.tool : `${source.tool}_${count}`);
+  #name(item: Item, source: Source, propose: (attempt: number) => string): string {
+    const known = this.#bySource[item].get(sourceKey(source));
+    if (known !== undefined) return known;
+    let attempt = 1;
+    let name = propose(attempt);
+    while (this.#byName[item].has(name)) {
+      attempt += 1;
+      name = propose(attempt);
     }
+    this.#give(item, name, source);
+    this.#added.push({ item, published_name: name, kind: source.kind, name: source.name, tool: source.tool });
     return name;
   }
 
-  #give(name: string, source: ToolSource): void {
+  #give(item: Item, name: string, source: Source): void {
     const key = sourceKey(source);
-    this.#byName.set(name, key);
-    this.#bySource.set(key, name);
+    this.#byName[item].set(name, key);
+    this.#bySource[item].set(key, name);
   }
 }

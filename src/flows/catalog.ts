@@ -1,25 +1,30 @@
+import { type AccessRules, reaches } from '../core/access-rule.ts';
 import type { ConnectionKey } from '../core/connection.ts';
 import { connectionLabel } from '../core/connection.ts';
 import { toAppError } from '../core/errors.ts';
 import type {
-  CatalogEntry,
   Clock,
   Connection,
   Fetch,
+  ListKind,
   Log,
   Notifier,
   Random,
   Stores,
   Toolkit,
   ToolkitTest,
-  UpstreamTool,
 } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
+import { changedLists, NOTHING_LISTED } from '../core/upstream-catalog.ts';
 import type { AccessTokenFor } from './api.ts';
-import type { Catalog, ResolvedTool } from './catalog-api.ts';
-import type { MemberSettings, MemberStatus } from './catalog-member.ts';
+import type { Catalog, CatalogChange, CatalogView, Viewer } from './catalog-api.ts';
+import { PendingChanges } from './catalog-changes.ts';
+import type { MemberDeps, MemberSettings, MemberStatus } from './catalog-member.ts';
 import { CatalogMember, DEFAULT_MEMBER_SETTINGS } from './catalog-member.ts';
+import { CatalogMemory } from './catalog-memory.ts';
 import { NameMap } from './catalog-names.ts';
+import { type Published, Publisher } from './catalog-published.ts';
+import { connectionView, mergedView } from './catalog-view.ts';
 import { limiter } from './limiter.ts';
 import { toolkitContext } from './toolkit-context.ts';
 
@@ -35,62 +40,74 @@ export type CatalogDeps = {
   settings?: Partial<MemberSettings>;
 };
 
-/** The key of `_meta` under which a tool tells which connection it belongs to and how that is. */
-export const CONNECTION_META = 'mcp-data-platform/connection';
-
 const LISTINGS_AT_ONCE = 16;
 /** A burst of changes is one list for the clients. */
 const PUBLISH_MS = 20;
 
-type View = { tools: UpstreamTool[]; byName: Map<string, { member: CatalogMember; tool: UpstreamTool }> };
-
 class LiveCatalog implements Catalog {
   readonly #deps: CatalogDeps;
   readonly #members = new Map<string, CatalogMember>();
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(changes: readonly CatalogChange[]) => void>();
   readonly #closed = new AbortController();
   readonly #limited = limiter(LISTINGS_AT_ONCE);
   readonly #unsubscribe: Array<() => void> = [];
   #names = new NameMap([]);
-  #stored = new Map<string, CatalogEntry>();
-  #view: View = { tools: [], byName: new Map() };
+  readonly #memory: CatalogMemory;
+  #publisher = new Publisher(this.#names);
+  /** Of every connection in the order of its creation. */
+  #published: Published[] = [];
+  /** By what a principal may use, which is one object for as long as it is the same. */
+  #views = new WeakMap<AccessRules, Map<string, CatalogView>>();
+  readonly #pending = new PendingChanges();
   #publishing = false;
   #reloading: Promise<void> | undefined;
   #reloadAgain = false;
 
   constructor(deps: CatalogDeps) {
     this.#deps = deps;
+    this.#memory = new CatalogMemory(deps);
   }
 
   async start(): Promise<void> {
     const { stores, notifier } = this.#deps;
-    const [names, entries] = await Promise.all([stores.catalog.names(), stores.catalog.list()]);
+    const [names] = await Promise.all([stores.catalog.names(), this.#memory.load()]);
     this.#names = new NameMap(names);
-    this.#stored = new Map(entries.map((entry) => [connectionLabel(entry.key), entry]));
+    this.#publisher = new Publisher(this.#names);
     this.#unsubscribe.push(
       notifier.subscribe('connections', () => void this.#reloadSafely()),
       notifier.subscribe('credentials', (payload) => this.#credentialChanged(payload)),
+      notifier.subscribe('catalog', (payload) => this.#adopt(payload)),
     );
     await this.reload();
     this.#publish();
   }
 
-  tools(_principal: Principal): readonly UpstreamTool[] {
-    return this.#view.tools;
+  view({ principal, connection }: Viewer): CatalogView {
+    const { access } = principal;
+    const label = connection ? connectionLabel(connection) : '';
+    const views = this.#views.get(access) ?? new Map<string, CatalogView>();
+    const made = views.get(label);
+    if (made) return made;
+    const member = connection && this.#members.get(label);
+    const view = member ? connectionView(member, access) : mergedView(connection ? [] : this.#published, access);
+    this.#views.set(access, views.set(label, view));
+    return view;
   }
 
-  resolve(publishedName: string): ResolvedTool | undefined {
-    const found = this.#view.byName.get(publishedName);
-    if (!found) return undefined;
-    const { member, tool } = found;
-    return {
-      key: member.key,
-      tool: tool.name,
-      definition: tool,
-      upstream: member.upstream,
-      state: member.state,
-      note: (error) => member.note(error),
-    };
+  connectionAt(name: string, principal: Principal): ConnectionKey | undefined {
+    const key = this.#published.find(({ prefix }) => prefix === name)?.member.key;
+    return key && reaches(principal, key) ? key : undefined;
+  }
+
+  concerns({ principal, connection }: Viewer, changes: readonly CatalogChange[]): ListKind[] {
+    const lists = new Set<ListKind>();
+    for (const change of changes) {
+      if (connection && connectionLabel(connection) !== connectionLabel(change.key)) continue;
+      if (!reaches(principal, change.key)) continue;
+      for (const list of change.lists) lists.add(list);
+      if (change.state && !connection) lists.add('tools');
+    }
+    return [...lists];
   }
 
   status(key: ConnectionKey): MemberStatus | undefined {
@@ -106,25 +123,17 @@ class LiveCatalog implements Catalog {
     if (open) this.#drop(label, open);
     const toolkit = this.#deps.toolkits.get(connection.key.kind);
     if (connection.issues.length === 0 && toolkit) this.#open(connection, toolkit, open && same ? open : undefined);
-    this.#publishSoon();
+    const now = this.#members.get(label);
+    const lists = changedLists(open?.knowledge ?? NOTHING_LISTED, now?.knowledge ?? NOTHING_LISTED);
+    this.#changed(connection.key, lists, (open?.state ?? 'ok') !== (now?.state ?? 'ok'));
   }
 
   #open(connection: Connection, toolkit: Toolkit, before: CatalogMember | undefined): void {
     const label = connectionLabel(connection.key);
-    const stored = this.#stored.get(label);
-    const known = before ? before.knowledge : stored?.incarnation === connection.incarnation ? stored : undefined;
+    const known = before ? { ...before.knowledge, listed_at: before.listed_at } : this.#memory.known(connection);
     try {
       const upstream = toolkit.connect(toolkitContext(this.#deps, connection));
-      const deps = this.#memberDeps();
-      this.#members.set(
-        label,
-        new CatalogMember(
-          connection,
-          upstream,
-          { tools: known?.tools ?? [], listed_at: known?.listed_at ?? null },
-          deps,
-        ),
-      );
+      this.#members.set(label, new CatalogMember(connection, upstream, known, this.#memberDeps()));
     } catch (error) {
       this.#deps.log.error('a connection cannot be opened', { connection: label, error });
     }
@@ -133,11 +142,11 @@ class LiveCatalog implements Catalog {
   remove(key: ConnectionKey): void {
     const label = connectionLabel(key);
     const open = this.#members.get(label);
-    this.#stored.delete(label);
+    this.#memory.forget(label);
     this.#names.forget(key.kind, key.name);
     if (!open) return;
     this.#drop(label, open);
-    this.#publishSoon();
+    this.#changed(key, changedLists(open.knowledge, NOTHING_LISTED), false);
   }
 
   async reload(): Promise<void> {
@@ -175,7 +184,7 @@ class LiveCatalog implements Catalog {
     }
   }
 
-  onChange(listener: () => void): () => void {
+  onChange(listener: (changes: readonly CatalogChange[]) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -188,7 +197,7 @@ class LiveCatalog implements Catalog {
     this.#members.clear();
   }
 
-  #memberDeps() {
+  #memberDeps(): MemberDeps {
     const { clock, random, log, settings } = this.#deps;
     return {
       settings: { ...DEFAULT_MEMBER_SETTINGS, ...settings },
@@ -196,23 +205,11 @@ class LiveCatalog implements Catalog {
       random,
       log,
       limited: this.#limited,
-      changed: (member: CatalogMember, what: 'tools' | 'state') => {
-        if (what === 'tools') void this.#remember(member);
-        this.#publishSoon();
+      changed: (member, lists, listed) => {
+        if (listed) void this.#memory.remember(member);
+        this.#changed(member.key, lists, lists.length === 0);
       },
     };
-  }
-
-  async #remember(member: CatalogMember): Promise<void> {
-    const { tools, listed_at } = member.knowledge;
-    if (listed_at === null) return;
-    const entry = { key: member.key, incarnation: member.connection.incarnation, tools, listed_at };
-    this.#stored.set(connectionLabel(member.key), entry);
-    try {
-      await this.#deps.stores.catalog.save(entry);
-    } catch (error) {
-      this.#deps.log.warn('the list of tools could not be stored', { connection: connectionLabel(member.key), error });
-    }
   }
 
   #drop(label: string, member: CatalogMember): void {
@@ -220,10 +217,17 @@ class LiveCatalog implements Catalog {
     member.close().catch((error: unknown) => this.#deps.log.debug('closing an upstream', { error: toAppError(error) }));
   }
 
+  /** Of one connection; of all where notices may have been missed. */
+  #adopt(payload: string): void {
+    for (const [label, member] of this.#members) {
+      if (payload === '' || payload === label) void this.#memory.adopt(member);
+    }
+  }
+
   /** A new token heals what needed a person; where all is well it changes nothing. */
   #credentialChanged(payload: string): void {
     const member = this.#members.get(payload);
-    if (member && member.state !== 'ok') member.refresh();
+    if (member && (member.state !== 'ok' || member.listed_at === null)) member.refresh();
   }
 
   async #reloadSafely(): Promise<void> {
@@ -241,7 +245,8 @@ class LiveCatalog implements Catalog {
     await this.#reloadSafely();
   }
 
-  #publishSoon(): void {
+  #changed(key: ConnectionKey, lists: readonly ListKind[], state: boolean): void {
+    this.#pending.add(key, lists, state);
     if (this.#publishing) return;
     this.#publishing = true;
     void this.#deps.clock.sleep(PUBLISH_MS, this.#closed.signal).then(() => {
@@ -250,40 +255,20 @@ class LiveCatalog implements Catalog {
     });
   }
 
+  /** Connections in the order of their creation, each one's items in the order of its upstream. */
   #publish(): void {
-    const before = this.#view;
-    this.#view = this.#compose();
-    if (JSON.stringify(before.tools) === JSON.stringify(this.#view.tools)) return;
-    for (const listener of this.#listeners) listener();
-  }
-
-  /** Connections in the order of their creation, each one's tools in the order of its upstream. */
-  #compose(): View {
     const members = [...this.#members.values()].sort(
       ({ connection: a }, { connection: b }) =>
         a.created_at - b.created_at || (connectionLabel(a.key) < connectionLabel(b.key) ? -1 : 1),
     );
-    const pairs = members.flatMap((member) => member.tools.map((tool) => ({ member, tool })));
-    const sources = pairs.map(({ member, tool }) => ({ ...member.key, tool: tool.name }));
-    const { names, added } = this.#names.assign(sources);
-    if (added.length > 0) void this.#saveNames(added);
-    const view: View = { tools: [], byName: new Map() };
-    for (const [index, { member, tool }] of pairs.entries()) {
-      const name = names[index] ?? tool.name;
-      const meta = typeof tool._meta === 'object' && tool._meta !== null ? tool._meta : {};
-      const about = { kind: member.key.kind, name: member.key.name, state: member.state };
-      view.tools.push({ ...tool, name, _meta: { ...meta, [CONNECTION_META]: about } });
-      view.byName.set(name, { member, tool });
-    }
-    return view;
-  }
-
-  async #saveNames(added: Parameters<Stores['catalog']['saveNames']>[0]): Promise<void> {
-    try {
-      await this.#deps.stores.catalog.saveNames(added);
-    } catch (error) {
-      this.#deps.log.warn('names of tools could not be stored', { count: added.length, error });
-    }
+    this.#published = members.map((member) =>
+      this.#publisher.publish(member, this.#deps.toolkits.get(member.key.kind)?.shared),
+    );
+    this.#views = new WeakMap();
+    const added = this.#names.takeAdded();
+    if (added.length > 0) void this.#memory.saveNames(added);
+    const changes = this.#pending.take();
+    if (changes.length > 0) for (const listener of this.#listeners) listener(changes);
   }
 }
 

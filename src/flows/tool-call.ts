@@ -1,31 +1,41 @@
 import type { ConnectionKey } from '../core/connection.ts';
 import { connectionLabel } from '../core/connection.ts';
-import type { AppError, ErrorCode } from '../core/errors.ts';
-import { toAppError } from '../core/errors.ts';
+import type { ErrorCode } from '../core/errors.ts';
+import { AppError, toAppError } from '../core/errors.ts';
 import type { Log, ToolkitCall } from '../core/ports.ts';
-import type { Principal } from '../core/principal.ts';
+import { publishedUri, withMappedResult } from '../core/resource-uri.ts';
 import { RpcError } from '../core/rpc-error.ts';
-import type { Catalog } from './catalog-api.ts';
+import type { Catalog, Target, ToolLookup, Viewer } from './catalog-api.ts';
 
 export type ToolCallDeps = {
-  catalog: Pick<Catalog, 'resolve'>;
+  catalog: Pick<Catalog, 'view'>;
   /** Where a person opens the portal. */
   publicUrl: string;
   log: Log;
 };
 
+/** What one JSON-RPC request of a client asks of one connection. */
+export const FORWARDED_METHODS = ['tools/call', 'prompts/get', 'resources/read', 'completion/complete'] as const;
+export type ForwardedMethod = (typeof FORWARDED_METHODS)[number];
+
 export type ToolCallOutcome =
-  /** The upstream's result, or ours with `isError` when the connection failed. */
+  /** The upstream's result, or ours with `isError` when a tool's connection failed. */
   | { type: 'result'; result: Record<string, unknown>; outputSchema: Record<string, unknown> | undefined }
-  | { type: 'unknown_tool'; name: string }
+  /** The upstream wants the client's input first. */
+  | { type: 'input_required'; result: Record<string, unknown>; key: ConnectionKey }
+  | { type: 'unknown'; what: 'tool' | 'prompt' | 'resource'; name: string }
+  /** The connection failed, and the method's results have no place to say so. */
+  | { type: 'failed'; failure: ConnectionFailure }
   /** The upstream's own JSON-RPC error, relayed. */
-  | { type: 'rpc_error'; code: number; message: string; data: unknown }
+  | { type: 'rpc_error'; code: number; message: string; data: unknown; key: ConnectionKey }
   | { type: 'cancelled' };
 
 export interface ToolCall {
+  /** Which connection a request leads to; undefined: none. */
+  target(viewer: Viewer, method: ForwardedMethod, params: Record<string, unknown>): ConnectionKey | undefined;
   call(
-    principal: Principal,
-    publishedName: string,
+    viewer: Viewer,
+    method: ForwardedMethod,
     params: Record<string, unknown>,
     call: Omit<ToolkitCall, 'principal'>,
   ): Promise<ToolCallOutcome>;
@@ -54,62 +64,162 @@ const ADVICE: Record<Action, string> = {
 /** The key of `_meta` that carries a connection's failure for programs. */
 export const ERROR_META = 'mcp-data-platform/error';
 
-/**
- * A failed connection as a result that a model can act on: it names the state, what to do, and where. Where the tool
- * promises a shape of its structured content, ours would break the promise, and clients of the older SDK then hide
- * the text behind a validation error; so there it is found in `_meta` alone.
- */
-export function connectionFailure(
-  error: AppError,
-  key: ConnectionKey,
-  options: { publicUrl: string; outputSchema: boolean },
-): Record<string, unknown> {
-  const action = ACTIONS[error.code] ?? 'retry_later';
-  const base = options.publicUrl.replace(/\/+$/, '');
+/** A failed connection for programs: its state, what to do, and where. */
+export type ConnectionFailure = {
+  code: ErrorCode;
+  connection: { kind: string; name: string };
+  message: string;
+  action: Action;
+  url: string;
+};
+
+export function connectionFailure(error: AppError, key: ConnectionKey, publicUrl: string): ConnectionFailure {
+  const base = publicUrl.replace(/\/+$/, '');
   const url = `${base}/connections/${encodeURIComponent(key.kind)}/${encodeURIComponent(key.name)}`;
   const connection = { kind: key.kind, name: key.name };
-  const failure = { code: error.code, connection, message: error.message, action, url };
+  return { code: error.code, connection, message: error.message, action: ACTIONS[error.code] ?? 'retry_later', url };
+}
+
+/** What a model reads of it. */
+export function failureText({ message, action, url }: ConnectionFailure): string {
+  return `${message}\n${ADVICE[action]}: ${url}`;
+}
+
+/**
+ * A failed connection as a result that a model can act on. Where the tool promises a shape of its structured content,
+ * ours would break the promise, and clients of the older SDK then hide the text behind a validation error; so there it
+ * is found in `_meta` alone.
+ */
+function failedResult(failure: ConnectionFailure, outputSchema: boolean): Record<string, unknown> {
   return {
-    content: [{ type: 'text', text: `${error.message}\n${ADVICE[action]}: ${url}` }],
-    ...(options.outputSchema ? {} : { structuredContent: { error: failure } }),
+    content: [{ type: 'text', text: failureText(failure) }],
+    ...(outputSchema ? {} : { structuredContent: { error: failure } }),
     isError: true,
     _meta: { [ERROR_META]: failure },
   };
 }
 
-/** The story of a tool call: name → connection → upstream → result. It touches no database. */
+function textResult(text: string): ToolCallOutcome {
+  return { type: 'result', result: { content: [{ type: 'text', text }], isError: true }, outputSchema: undefined };
+}
+
+type Found = {
+  target: Target;
+  params: Record<string, unknown>;
+  outputSchema?: Record<string, unknown> | undefined;
+  /** For the log alone. */
+  what: string;
+};
+
+class Caller implements ToolCall {
+  readonly #deps: ToolCallDeps;
+
+  constructor(deps: ToolCallDeps) {
+    this.#deps = deps;
+  }
+
+  target(viewer: Viewer, method: ForwardedMethod, params: Record<string, unknown>): ConnectionKey | undefined {
+    const found = this.#find(viewer, method, params);
+    return 'type' in found ? undefined : found.target.key;
+  }
+
+  async call(
+    viewer: Viewer,
+    method: ForwardedMethod,
+    params: Record<string, unknown>,
+    call: Omit<ToolkitCall, 'principal'>,
+  ): Promise<ToolCallOutcome> {
+    const found = this.#find(viewer, method, params);
+    if ('type' in found) return found;
+    const { target } = found;
+    try {
+      const principal = { actor: viewer.principal.actor };
+      const result = await target.upstream.request(method, found.params, { ...call, principal });
+      target.note(null);
+      if (result.resultType === 'input_required') return { type: 'input_required', result, key: target.key };
+      return { type: 'result', result: mapped(method, result, target), outputSchema: found.outputSchema };
+    } catch (error) {
+      if (call.signal.aborted) return { type: 'cancelled' };
+      return this.#failed(method, found, error);
+    }
+  }
+
+  #find(viewer: Viewer, method: ForwardedMethod, params: Record<string, unknown>): Found | ToolCallOutcome {
+    const view = this.#deps.catalog.view(viewer);
+    if (method === 'tools/call') {
+      const name = String(params.name);
+      const lookup = view.tool(name, params.arguments);
+      if (!lookup.found) return this.#noTool(name, lookup);
+      const { tool, definition, arguments: given } = lookup;
+      return {
+        target: lookup,
+        params: { ...params, name: tool, ...(given === undefined ? {} : { arguments: given }) },
+        outputSchema: definition?.outputSchema as Record<string, unknown> | undefined,
+        what: tool,
+      };
+    }
+    if (method === 'prompts/get') {
+      const target = view.prompt(String(params.name));
+      if (!target) return { type: 'unknown', what: 'prompt', name: String(params.name) };
+      return { target, params: { ...params, name: target.name }, what: target.name };
+    }
+    if (method === 'resources/read') {
+      const target = view.resource(String(params.uri));
+      if (!target) return { type: 'unknown', what: 'resource', name: String(params.uri) };
+      return { target, params: { ...params, uri: target.uri }, what: 'a resource' };
+    }
+    const ref = (params.ref ?? {}) as { type?: unknown; name?: unknown; uri?: unknown };
+    if (ref.type === 'ref/prompt') {
+      const target = view.prompt(String(ref.name));
+      if (!target) return { type: 'unknown', what: 'prompt', name: String(ref.name) };
+      return { target, params: { ...params, ref: { ...ref, name: target.name } }, what: target.name };
+    }
+    const target = view.resource(String(ref.uri));
+    if (!target) return { type: 'unknown', what: 'resource', name: String(ref.uri) };
+    return { target, params: { ...params, ref: { ...ref, uri: target.uri } }, what: 'a template' };
+  }
+
+  #noTool(name: string, lookup: Exclude<ToolLookup, { found: true }>): ToolCallOutcome {
+    if (lookup.reason === 'unknown') return { type: 'unknown', what: 'tool', name };
+    if (lookup.reason === 'which_connection') {
+      const { argument, connections } = lookup;
+      return textResult(`The argument ${argument} must name one of these connections: ${connections.join(', ')}.`);
+    }
+    const { key, failure } = lookup;
+    const label = connectionLabel(key);
+    const text = `The tools of ${label} have not been listed yet: its upstream is being asked for them.`;
+    const told = connectionFailure(failure ?? new AppError('unavailable', text), key, this.#deps.publicUrl);
+    return { type: 'result', result: failedResult(told, false), outputSchema: undefined };
+  }
+
+  #failed(method: ForwardedMethod, { target, outputSchema, what }: Found, error: unknown): ToolCallOutcome {
+    const { key } = target;
+    if (error instanceof RpcError) {
+      target.note(null);
+      return { type: 'rpc_error', code: error.code, message: error.message, data: error.data, key };
+    }
+    const failed = toAppError(error);
+    this.#deps.log.warn('a call of an upstream failed', {
+      connection: connectionLabel(key),
+      method,
+      what,
+      code: failed.code,
+      error,
+    });
+    if (failed.code === 'needs_person' || failed.code === 'upstream_unreachable') target.note(failed);
+    const failure = connectionFailure(failed, key, this.#deps.publicUrl);
+    if (method !== 'tools/call') return { type: 'failed', failure };
+    return { type: 'result', result: failedResult(failure, outputSchema !== undefined), outputSchema: undefined };
+  }
+}
+
+/** In the merged list, whatever leads to a resource of the upstream leads there under its published URI. */
+function mapped(method: ForwardedMethod, result: Record<string, unknown>, { prefix }: Target): Record<string, unknown> {
+  if (prefix === undefined) return result;
+  return withMappedResult(method, result, (uri) => publishedUri(prefix, uri));
+}
+
+/** The story of a call: name → connection → upstream → result. It touches no database. */
 export function createToolCall(deps: ToolCallDeps): ToolCall {
-  return {
-    async call(principal, publishedName, params, call) {
-      const target = deps.catalog.resolve(publishedName);
-      if (!target) return { type: 'unknown_tool', name: publishedName };
-      const outputSchema = target.definition.outputSchema as Record<string, unknown> | undefined;
-      try {
-        const result = await target.upstream.request(
-          'tools/call',
-          { ...params, name: target.tool },
-          { ...call, principal: { actor: principal.actor } },
-        );
-        if (target.state !== 'ok') target.note(null);
-        return { type: 'result', result, outputSchema };
-      } catch (error) {
-        if (call.signal.aborted) return { type: 'cancelled' };
-        if (error instanceof RpcError) {
-          return { type: 'rpc_error', code: error.code, message: error.message, data: error.data };
-        }
-        const failure = toAppError(error);
-        const connection = connectionLabel(target.key);
-        deps.log.warn('a tool call failed', { connection, tool: target.tool, code: failure.code, error });
-        if (failure.code === 'needs_person' || failure.code === 'upstream_unreachable') target.note(failure);
-        return {
-          type: 'result',
-          result: connectionFailure(failure, target.key, {
-            publicUrl: deps.publicUrl,
-            outputSchema: outputSchema !== undefined,
-          }),
-          outputSchema: undefined,
-        };
-      }
-    },
-  };
+  return new Caller(deps);
 }

@@ -47,10 +47,12 @@ export function createHttpApp(deps: HttpDeps): HttpApp {
     return next();
   });
   for (const mount of deps.mounts) {
-    app.all(mount.path, (c) => {
+    const enter = (c: Context, part?: string) => {
       origins.checkOrigin(c.req.raw);
-      return mount.handle(c.req.raw, entrance.machine(c.req.raw));
-    });
+      return mount.handle(c.req.raw, entrance.machine(c.req.raw), part);
+    };
+    app.all(mount.path, (c) => enter(c));
+    app.all(`${mount.path}/:part`, (c) => enter(c, c.req.param('part')));
   }
   for (const [id, endpoint] of Object.entries(ENDPOINTS)) {
     const handle = handlers[id as EndpointId] as Handle;

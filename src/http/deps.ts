@@ -13,7 +13,8 @@ import type { ApiKeys } from './api-keys.ts';
 /** What is mounted beside the admin API: the MCP face. It is reached with an API key alone, never with a cookie. */
 export type Mount = {
   path: `/${string}`;
-  handle(request: Request, principal: Principal): Promise<Response>;
+  /** @param part what follows the path and a slash, decoded; undefined: nothing does */
+  handle(request: Request, principal: Principal, part?: string): Promise<Response>;
 };
 
 export type Readiness = { ok: boolean; checks: Record<string, 'ok' | 'failing'> };

@@ -1,88 +1,130 @@
 import { createMcpHandler, isJsonContentType, isLegacyRequest, readRequestBody } from '@modelcontextprotocol/server';
-import type { Clock, Log, Random } from '../core/ports.ts';
+import { AppError } from '../core/errors.ts';
+import type { Clock, Log, Random, Sign } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
-import type { Catalog } from '../flows/catalog-api.ts';
+import type { Catalog, Viewer } from '../flows/catalog-api.ts';
 import type { ToolCall } from '../flows/tool-call.ts';
 import { parseError, stopping, tooLarge, wrongMediaType } from './http-replies.ts';
 import type { LegacySessionSettings } from './legacy-sessions.ts';
 import { DEFAULT_LEGACY_SESSIONS, LegacySessions } from './legacy-sessions.ts';
-import { createProtocolServer } from './protocol-server.ts';
+import { DEFAULT_LISTEN, ListenStreams } from './listen-streams.ts';
+import { createModernServer, type ServerDeps } from './protocol-server.ts';
+import { createRequestStates } from './request-state.ts';
+import { DEFAULT_SUSPENSION, SuspendedCalls, type SuspensionSettings } from './suspended-calls.ts';
 
 export type McpFaceDeps = {
-  catalog: Pick<Catalog, 'tools' | 'onChange'>;
+  catalog: Pick<Catalog, 'view' | 'connectionAt' | 'concerns' | 'onChange'>;
   toolCall: ToolCall;
+  /** Signs what clients carry between two requests; the same on every replica. */
+  signState: Sign;
   version: string;
   log: Log;
   clock: Clock;
   random: Random;
   maxBodyBytes?: number;
   sessions?: Partial<LegacySessionSettings>;
+  suspension?: Partial<SuspensionSettings>;
 };
 
 export interface McpFace {
   readonly path: '/mcp';
-  /** One request of a principal that http/ has let in. Looks at no token, Host or Origin: that is done in front. */
-  handle(request: Request, principal: Principal): Promise<Response>;
-  /** Tells every connected client to list again; the face does so itself whenever the catalog changed. */
-  notifyToolsChanged(): void;
+  /**
+   * One request of a principal that http/ has let in. Looks at no token, Host or Origin: that is done in front.
+   * @param connection what follows `/mcp/`; undefined: the merged list
+   * @throws AppError not_found where this principal may use no connection of that name
+   */
+  handle(request: Request, principal: Principal, connection?: string): Promise<Response>;
   close(): Promise<void>;
 }
 
 /** Arguments may carry files; the answer to a larger one is 413 before anything is parsed (lesson 38). */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
+type Routed = { viewer: Viewer; method: string };
+
+function methodOf(body: unknown): string {
+  const method = typeof body === 'object' && body !== null ? (body as { method?: unknown }).method : undefined;
+  return typeof method === 'string' ? method : '';
+}
+
+class Face implements McpFace {
+  readonly path = '/mcp';
+  readonly #deps: McpFaceDeps;
+  readonly #maxBodyBytes: number;
+  readonly #routed = new WeakMap<Request, Routed>();
+  readonly #suspended: SuspendedCalls;
+  readonly #legacy: LegacySessions;
+  readonly #streams: ListenStreams;
+  readonly #modern: ReturnType<typeof createMcpHandler>;
+  #closed = false;
+
+  constructor(deps: McpFaceDeps) {
+    this.#deps = deps;
+    this.#maxBodyBytes = deps.maxBodyBytes ?? MAX_BODY_BYTES;
+    const { clock, random } = deps;
+    this.#suspended = new SuspendedCalls({ clock, random, settings: { ...DEFAULT_SUSPENSION, ...deps.suspension } });
+    const states = createRequestStates({ sign: deps.signState, clock });
+    const server: ServerDeps = { ...deps, states, suspended: this.#suspended };
+    this.#streams = new ListenStreams(server, DEFAULT_LISTEN);
+    this.#legacy = new LegacySessions({
+      server,
+      clock,
+      maxBodyBytes: this.#maxBodyBytes,
+      settings: { ...DEFAULT_LEGACY_SESSIONS, ...deps.sessions },
+    });
+    this.#modern = createMcpHandler(
+      ({ requestInfo }) => {
+        const routed = requestInfo && this.#routed.get(requestInfo);
+        if (!routed) throw new Error('a request without its viewer');
+        return createModernServer(server, routed.viewer, routed);
+      },
+      {
+        legacy: 'reject',
+        maxRequestBodySize: this.#maxBodyBytes,
+        onerror: (error) => deps.log.debug('mcp', { error }),
+      },
+    );
+  }
+
+  async handle(request: Request, principal: Principal, connection?: string): Promise<Response> {
+    if (this.#closed) return stopping();
+    const viewer = this.#viewer(principal, connection);
+    let body: unknown;
+    if (request.method === 'POST') {
+      if (!isJsonContentType(request.headers.get('content-type'))) return wrongMediaType();
+      const read = await readRequestBody(request, this.#maxBodyBytes);
+      if (read.tooLarge) return tooLarge(this.#maxBodyBytes);
+      try {
+        body = JSON.parse(read.text);
+      } catch {
+        return parseError();
+      }
+    }
+    if (await isLegacyRequest(request, body)) return this.#legacy.handle(request, body, viewer);
+    const method = methodOf(body);
+    if (method === 'subscriptions/listen') return this.#streams.open(request, body as Record<string, unknown>, viewer);
+    this.#routed.set(request, { viewer, method });
+    return this.#modern.fetch(request, body === undefined ? {} : { parsedBody: body });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#suspended.close();
+    await Promise.allSettled([this.#streams.close(), this.#modern.close(), this.#legacy.close()]);
+  }
+
+  #viewer(principal: Principal, name: string | undefined): Viewer {
+    if (name === undefined) return { principal, connection: undefined };
+    const connection = this.#deps.catalog.connectionAt(name, principal);
+    if (connection) return { principal, connection };
+    throw new AppError(
+      'not_found',
+      `There is no connection ${name.slice(0, 100)} here that you may use, or its configuration is not valid. The address is /mcp/<name>, or /mcp/<name>-<kind> where two kinds share a name; /mcp serves all connections.`,
+    );
+  }
+}
+
 /** One URL for both protocol eras: stateless requests of the modern one, sessions of the legacy one. */
 export function createMcpFace(deps: McpFaceDeps): McpFace {
-  const maxBodyBytes = deps.maxBodyBytes ?? MAX_BODY_BYTES;
-  const principals = new WeakMap<Request, Principal>();
-  const modern = createMcpHandler(
-    ({ requestInfo }) => {
-      const principal = requestInfo && principals.get(requestInfo);
-      if (!principal) throw new Error('a request without its principal');
-      return createProtocolServer(deps, principal, 'modern');
-    },
-    { legacy: 'reject', maxRequestBodySize: maxBodyBytes, onerror: (error) => deps.log.debug('mcp', { error }) },
-  );
-  const legacy = new LegacySessions({
-    build: (principal) => createProtocolServer(deps, principal, 'legacy'),
-    clock: deps.clock,
-    random: deps.random,
-    log: deps.log,
-    maxBodyBytes,
-    settings: { ...DEFAULT_LEGACY_SESSIONS, ...deps.sessions },
-  });
-  let closed = false;
-
-  const notifyToolsChanged = () => {
-    modern.notify.toolsChanged();
-    legacy.notifyToolsChanged();
-  };
-  const unsubscribe = deps.catalog.onChange(notifyToolsChanged);
-
-  return {
-    path: '/mcp',
-    notifyToolsChanged,
-    async handle(request, principal) {
-      if (closed) return stopping();
-      let body: unknown;
-      if (request.method === 'POST') {
-        if (!isJsonContentType(request.headers.get('content-type'))) return wrongMediaType();
-        const read = await readRequestBody(request, maxBodyBytes);
-        if (read.tooLarge) return tooLarge(maxBodyBytes);
-        try {
-          body = JSON.parse(read.text);
-        } catch {
-          return parseError();
-        }
-      }
-      if (await isLegacyRequest(request, body)) return legacy.handle(request, body, principal);
-      principals.set(request, principal);
-      return modern.fetch(request, body === undefined ? {} : { parsedBody: body });
-    },
-    async close() {
-      closed = true;
-      unsubscribe();
-      await Promise.allSettled([modern.close(), legacy.close()]);
-    },
-  };
+  return new Face(deps);
 }

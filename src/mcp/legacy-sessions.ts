@@ -1,31 +1,37 @@
 import type { Server } from '@modelcontextprotocol/server';
 import { isInitializeRequest, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server';
-import type { Clock, Log, Random } from '../core/ports.ts';
-import type { Principal } from '../core/principal.ts';
+import { connectionLabel } from '../core/connection.ts';
+import type { Clock } from '../core/ports.ts';
+import type { Viewer } from '../flows/catalog-api.ts';
 import { missingSession, tooManySessions, unknownSession, wrongMethod } from './http-replies.ts';
+import { createLegacyServer, type ServerDeps, sendListChanged } from './protocol-server.ts';
 
 export type LegacySessionSettings = {
   /** A session without a request or an open stream for this long is ended; its client initializes again. */
   idle: number;
-  /** How many there may be; the longest idle one gives way. */
+  /** How many there may be, in all and of one principal; the longest idle one gives way. */
   most: number;
+  most_per_principal: number;
 };
 
-export const DEFAULT_LEGACY_SESSIONS: LegacySessionSettings = { idle: 30 * 60_000, most: 1_000 };
+export const DEFAULT_LEGACY_SESSIONS: LegacySessionSettings = {
+  idle: 30 * 60_000,
+  most: 1_000,
+  most_per_principal: 200,
+};
 
 type LegacySession = {
   server: Server;
   transport: WebStandardStreamableHTTPServerTransport;
-  actor: string;
+  viewer: Viewer;
+  end(): void;
   used_at: number;
   open_streams: number;
 };
 
 export type LegacySessionDeps = {
-  build(principal: Principal): Server;
+  server: ServerDeps;
   clock: Clock;
-  random: Random;
-  log: Log;
   maxBodyBytes: number;
   settings: LegacySessionSettings;
 };
@@ -57,14 +63,26 @@ function watched(response: Response, ended: () => void): Response {
   return new Response(body, response);
 }
 
+function sameViewer(a: Viewer, b: Viewer): boolean {
+  const label = ({ connection }: Viewer) => connection && connectionLabel(connection);
+  return a.principal.actor === b.principal.actor && label(a) === label(b);
+}
+
 /** Sessions of the legacy era (≤ 2025-11-25), each bound to whoever opened it and living on this process alone. */
 export class LegacySessions {
   readonly #deps: LegacySessionDeps;
   readonly #sessions = new Map<string, LegacySession>();
   readonly #closed = new AbortController();
+  readonly #unsubscribe: () => void;
 
   constructor(deps: LegacySessionDeps) {
     this.#deps = deps;
+    const { catalog } = deps.server;
+    this.#unsubscribe = catalog.onChange((changes) => {
+      for (const { server, viewer } of this.#sessions.values()) {
+        sendListChanged(server, catalog.concerns(viewer, changes));
+      }
+    });
     void this.#sweep();
   }
 
@@ -72,16 +90,16 @@ export class LegacySessions {
     return this.#sessions.size;
   }
 
-  async handle(request: Request, body: unknown, principal: Principal): Promise<Response> {
+  async handle(request: Request, body: unknown, viewer: Viewer): Promise<Response> {
     if (!['GET', 'POST', 'DELETE'].includes(request.method)) return wrongMethod();
     const id = request.headers.get('mcp-session-id');
     if (id === null) {
       const opening = request.method === 'POST' && isInitializeRequest(body);
-      return opening ? this.#open(request, body, principal) : missingSession();
+      return opening ? this.#open(request, body, viewer) : missingSession();
     }
     const session = this.#sessions.get(id);
-    // Another principal learns nothing, not even that the session exists.
-    if (!session || session.actor !== principal.actor) return unknownSession();
+    // Another principal learns nothing, not even that the session exists; nor does it serve another address.
+    if (!session || !sameViewer(session.viewer, viewer)) return unknownSession();
     session.used_at = this.#deps.clock.monotonic();
     session.open_streams += 1;
     let open = true;
@@ -104,40 +122,43 @@ export class LegacySessions {
     }
   }
 
-  notifyToolsChanged(): void {
-    for (const { server } of this.#sessions.values()) server.sendToolListChanged().catch(() => undefined);
-  }
-
   async close(): Promise<void> {
     this.#closed.abort();
+    this.#unsubscribe();
     await Promise.allSettled([...this.#sessions.keys()].map((id) => this.#end(id)));
   }
 
-  async #open(request: Request, body: unknown, principal: Principal): Promise<Response> {
-    const { settings, random, clock, maxBodyBytes } = this.#deps;
+  async #open(request: Request, body: unknown, viewer: Viewer): Promise<Response> {
+    const { settings, clock, maxBodyBytes } = this.#deps;
+    const { actor } = viewer.principal;
+    const own = [...this.#sessions.values()].filter((session) => session.viewer.principal.actor === actor).length;
+    if (own >= settings.most_per_principal && !(await this.#makeRoom(actor))) return tooManySessions();
     if (this.#sessions.size >= settings.most && !(await this.#makeRoom())) return tooManySessions();
-    const server = this.#deps.build(principal);
+    const { server, end } = createLegacyServer(this.#deps.server, viewer);
     const transport: WebStandardStreamableHTTPServerTransport = new WebStandardStreamableHTTPServerTransport({
-      sessionIdGenerator: () => random.uuid(),
+      sessionIdGenerator: () => this.#deps.server.random.uuid(),
       maxRequestBodySize: maxBodyBytes,
       onsessioninitialized: (id) => {
         const used_at = clock.monotonic();
-        this.#sessions.set(id, { server, transport, actor: principal.actor, used_at, open_streams: 0 });
+        this.#sessions.set(id, { server, transport, viewer, end, used_at, open_streams: 0 });
       },
       onsessionclosed: (id) => {
         this.#sessions.delete(id);
+        end();
       },
     });
     await server.connect(transport);
     const response = await transport.handleRequest(request, { parsedBody: body });
     // An initialize that was refused leaves no session behind.
-    if (transport.sessionId === undefined) await server.close();
+    if (transport.sessionId === undefined) await server.close().finally(end);
     return response;
   }
 
-  async #makeRoom(): Promise<boolean> {
+  /** Ends the longest idle session: of one actor, or of anybody. */
+  async #makeRoom(actor?: string): Promise<boolean> {
     let oldest: [string, LegacySession] | undefined;
     for (const entry of this.#sessions) {
+      if (actor !== undefined && entry[1].viewer.principal.actor !== actor) continue;
       if (entry[1].open_streams === 0 && (!oldest || entry[1].used_at < oldest[1].used_at)) oldest = entry;
     }
     if (!oldest) return false;
@@ -148,7 +169,10 @@ export class LegacySessions {
   async #end(id: string): Promise<void> {
     const session = this.#sessions.get(id);
     this.#sessions.delete(id);
-    await session?.server.close().catch((error: unknown) => this.#deps.log.debug('closing a session', { error }));
+    session?.end();
+    await session?.server
+      .close()
+      .catch((error: unknown) => this.#deps.server.log.debug('closing a session', { error }));
   }
 
   async #sweep(): Promise<void> {

@@ -1,12 +1,18 @@
-import type { CallToolResult, ListToolsResult, ServerContext } from '@modelcontextprotocol/server';
-import { ProtocolError, Server } from '@modelcontextprotocol/server';
-import type { Log } from '../core/ports.ts';
-import type { Principal } from '../core/principal.ts';
-import type { Catalog } from '../flows/catalog-api.ts';
-import type { ToolCall } from '../flows/tool-call.ts';
-import { legacyTool } from './legacy-tool.ts';
-import { internalError, invalidCursor, relayedError, unknownTool } from './relayed-error.ts';
-import { toolPage } from './tool-pages.ts';
+import { ResultSchema } from '@modelcontextprotocol/core';
+import type {
+  CallToolResult,
+  JsonSchemaValidator,
+  ServerCapabilities,
+  ServerContext,
+  ServerOptions,
+} from '@modelcontextprotocol/server';
+import { CLIENT_CAPABILITIES_META_KEY, LOG_LEVEL_META_KEY, ProtocolError, Server } from '@modelcontextprotocol/server';
+import type { ListKind } from '../core/ports.ts';
+import type { CatalogView, Viewer } from '../flows/catalog-api.ts';
+import type { Exchange } from './exchange.ts';
+import { LegacyConversation } from './legacy-conversation.ts';
+import { internalError } from './relayed-error.ts';
+import { answerRequest, offers, type Project, type RequestDeps } from './requests.ts';
 
 export const SERVER_NAME = 'mcp-data-platform';
 
@@ -16,84 +22,143 @@ export const INSTRUCTIONS = [
   'show the user the address that it contains, and call again once they have been there.',
 ].join(' ');
 
-export type ServerDeps = {
-  catalog: Pick<Catalog, 'tools'>;
-  toolCall: ToolCall;
-  version: string;
-  log: Log;
+export type ServerDeps = RequestDeps & { version: string };
+
+type Params = Record<string, unknown>;
+
+/** A person may be asked, who may be away from the desk. */
+const ASK_TIMEOUT_MS = 10 * 60_000;
+
+/** Of everything the SDK would check with a schema, nothing is ours to check; a validator costs a compiler per request. */
+const NO_VALIDATOR: NonNullable<ServerOptions['jsonSchemaValidator']> = {
+  getValidator: <T>(): JsonSchemaValidator<T> => {
+    return () => ({ valid: false, data: undefined, errorMessage: 'Nothing is validated here.' });
+  },
 };
 
-type Era = 'legacy' | 'modern';
-type Params = Record<string, unknown> & { _meta?: Record<string, unknown> };
-
-function listTools(deps: ServerDeps, principal: Principal, era: Era, cursor: string | undefined): ListToolsResult {
-  const page = toolPage(deps.catalog.tools(principal), cursor);
-  if (!page) throw invalidCursor();
-  const tools = era === 'legacy' ? page.tools.map(legacyTool) : page.tools;
-  return { ...page, tools } as unknown as ListToolsResult;
+function newServer(deps: ServerDeps, viewer: Viewer, view: CatalogView): Server {
+  const { capabilities, serverInfo, instructions } = view.about;
+  const identity = { name: SERVER_NAME, version: deps.version };
+  const told = viewer.connection ? instructions : INSTRUCTIONS;
+  return new Server(viewer.connection ? { ...identity, ...serverInfo } : identity, {
+    capabilities: capabilities as ServerCapabilities,
+    ...(told === undefined ? {} : { instructions: told }),
+    jsonSchemaValidator: NO_VALIDATOR,
+  });
 }
 
-/** Progress of the upstream, told under the token of whoever called us. */
-function progressOf(ctx: ServerContext, params: Params) {
-  const progressToken = (ctx.mcpReq._meta ?? params._meta)?.progressToken;
-  if (typeof progressToken !== 'string' && typeof progressToken !== 'number') return undefined;
-  return (progress: { progress: number; total?: number; message?: string }) => {
-    const params = { ...progress, progressToken };
-    ctx.mcpReq.notify({ method: 'notifications/progress', params }).catch(() => undefined);
+function progressTokenOf(params: Params): string | number | undefined {
+  const token = (params._meta as Params | undefined)?.progressToken;
+  return typeof token === 'string' || typeof token === 'number' ? token : undefined;
+}
+
+function notifier(ctx: ServerContext): Exchange['notify'] {
+  return (method, params) => {
+    ctx.mcpReq.notify({ method, params } as Parameters<typeof ctx.mcpReq.notify>[0]).catch(() => undefined);
   };
 }
 
-async function callTool(
-  deps: ServerDeps,
+/** Whatever fails inside leaves a line in the log, and nothing of it reaches the client. */
+async function guarded(deps: ServerDeps, method: string, work: () => Promise<Params>): Promise<Params> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof ProtocolError) throw error;
+    deps.log.error('an MCP request failed', { method, error });
+    throw internalError();
+  }
+}
+
+function projection(server: Server): Project {
+  return (result, outputSchema) => server.projectCallToolResult(result as CallToolResult, outputSchema) as Params;
+}
+
+/**
+ * Our low-level server for one request, or for one pipe, of the modern era. A registered handler would re-validate
+ * results and strip what the SDK does not know; the fallback is verbatim. A method that nobody offers gets none, so that
+ * the SDK answers it with the HTTP status that belongs to it.
+ */
+export function createModernServer(deps: ServerDeps, viewer: Viewer, only?: { method: string }): Server {
+  const view = deps.catalog.view(viewer);
+  const server = newServer(deps, viewer, view);
+  if (only && !offers(view, only.method)) return server;
+  const project = projection(server);
+  server.fallbackRequestHandler = (request, ctx: ServerContext) =>
+    guarded(deps, request.method, () => {
+      const params = (request.params ?? {}) as Params;
+      const envelope = (ctx.mcpReq.envelope ?? {}) as Params;
+      const level = envelope[LOG_LEVEL_META_KEY];
+      const state = ctx.mcpReq.requestState();
+      const exchange: Exchange = {
+        era: 'modern',
+        viewer,
+        signal: ctx.mcpReq.signal,
+        progressToken: progressTokenOf(params),
+        capabilities: (envelope[CLIENT_CAPABILITIES_META_KEY] ?? {}) as Params,
+        log_level: typeof level === 'string' ? level : undefined,
+        notify: notifier(ctx),
+        ...(state === undefined ? {} : { requestState: state }),
+        ...(ctx.mcpReq.inputResponses === undefined ? {} : { inputResponses: ctx.mcpReq.inputResponses as Params }),
+      };
+      return answerRequest(deps, exchange, request.method, params, project);
+    });
+  return server;
+}
+
+/** Our low-level server for one session, or one pipe, of the legacy era. */
+export function createLegacyServer(deps: ServerDeps, viewer: Viewer): { server: Server; end(): void } {
+  const server = newServer(deps, viewer, deps.catalog.view(viewer));
+  const updated = (params: Params) => {
+    server.sendResourceUpdated(params as { uri: string }).catch(() => undefined);
+  };
+  const conversation = new LegacyConversation(deps, viewer, updated);
+  const project = projection(server);
+  // The SDK's own handler would keep the level to itself.
+  server.removeRequestHandler('logging/setLevel');
+  server.fallbackRequestHandler = (request, ctx: ServerContext) =>
+    guarded(deps, request.method, async () => {
+      const params = (request.params ?? {}) as Params;
+      const { method } = request;
+      if (offers(deps.catalog.view(viewer), method)) {
+        if (method === 'logging/setLevel') return conversation.setLevel(params);
+        if (method === 'resources/subscribe') return conversation.subscribe(params);
+        if (method === 'resources/unsubscribe') return conversation.unsubscribe(params);
+      }
+      return answerRequest(deps, legacyExchange(server, conversation, params, ctx), method, params, project);
+    });
+  return { server, end: () => conversation.end() };
+}
+
+function legacyExchange(
   server: Server,
-  caller: { principal: Principal; era: Era },
+  conversation: LegacyConversation,
   params: Params,
   ctx: ServerContext,
-): Promise<CallToolResult> {
-  const { name } = params;
-  if (typeof name !== 'string') throw unknownTool(String(name));
-  const onprogress = progressOf(ctx, params);
-  const call = { signal: ctx.mcpReq.signal, ...(onprogress ? { onprogress } : {}) };
-  const outcome = await deps.toolCall.call(caller.principal, name, params, call);
-  switch (outcome.type) {
-    case 'result':
-      return server.projectCallToolResult(outcome.result as CallToolResult, outcome.outputSchema);
-    case 'unknown_tool':
-      throw unknownTool(outcome.name);
-    case 'rpc_error':
-      throw relayedError(caller.era, outcome.code, outcome.message, outcome.data);
-    case 'cancelled':
-      throw ProtocolError.fromError(-32603, 'The call was cancelled.', {});
-  }
+): Exchange {
+  return {
+    era: 'legacy',
+    viewer: conversation.viewer,
+    signal: ctx.mcpReq.signal,
+    progressToken: progressTokenOf(params),
+    capabilities: (server.getClientCapabilities() ?? {}) as Params,
+    log_level: conversation.log_level,
+    session: { id: conversation.id, ended: conversation.ended },
+    notify: notifier(ctx),
+    ask: (method, asked, signal) =>
+      ctx.mcpReq.send({ method, params: asked }, ResultSchema, { signal, timeout: ASK_TIMEOUT_MS }) as Promise<Params>,
+  };
 }
 
-/** Our low-level server for one request (modern), one session (legacy) or one pipe (stdio). */
-export function createProtocolServer(deps: ServerDeps, principal: Principal, era: Era): Server {
-  const server = new Server(
-    { name: SERVER_NAME, version: deps.version },
-    { capabilities: { tools: { listChanged: true } }, instructions: INSTRUCTIONS },
-  );
-  const guarded = async <T>(method: string, work: () => T | Promise<T>): Promise<T> => {
-    try {
-      return await work();
-    } catch (error) {
-      if (error instanceof ProtocolError) throw error;
-      deps.log.error('an MCP request failed', { method, error });
-      throw internalError();
-    }
-  };
-  server.setRequestHandler('tools/list', (request) =>
-    guarded('tools/list', () => listTools(deps, principal, era, request.params?.cursor)),
-  );
-  const call = (params: unknown, ctx: ServerContext) =>
-    guarded('tools/call', () => callTool(deps, server, { principal, era }, (params ?? {}) as Params, ctx));
-  if (era === 'modern') server.setRequestHandler('tools/call', (request, ctx) => call(request.params, ctx));
-  else {
-    // A registered handler re-validates the result and strips what the SDK does not know; a fallback is verbatim.
-    server.fallbackRequestHandler = async (request, ctx) => {
-      if (request.method === 'tools/call') return call(request.params, ctx as ServerContext);
-      throw ProtocolError.fromError(-32601, 'Method not found', {});
-    };
+/** Tells a client which of its lists to read again. */
+export function sendListChanged(server: Server, lists: readonly ListKind[]): void {
+  for (const list of lists) {
+    const sent =
+      list === 'tools'
+        ? server.sendToolListChanged()
+        : list === 'prompts'
+          ? server.sendPromptListChanged()
+          : server.sendResourceListChanged();
+    // A client to which the list was never declared is not told of it.
+    sent.catch(() => undefined);
   }
-  return server;
 }

@@ -8,7 +8,7 @@ import { apiKeyActor } from '../../src/core/principal.ts';
 import { PROVIDER_PROFILES, providerProfile } from '../../src/core/provider-profile.ts';
 import { REDACTED, Secret } from '../../src/core/redact.ts';
 import { isExpired } from '../../src/core/token-set.ts';
-import { MAX_TOOL_NAME, publishedToolName, publishTools } from '../../src/core/tool-name.ts';
+import { MAX_TOOL_NAME, publishedToolName } from '../../src/core/tool-name.ts';
 
 const DAY = 86_400_000;
 
@@ -236,8 +236,6 @@ describe('an expiry', () => {
 });
 
 describe('a published tool name', () => {
-  const source = (name: string, tool: string, kind = 'mcp') => ({ kind, name, tool });
-
   it('is the connection and the tool, where that fits', () => {
     expect(publishedToolName('acme', 'list_users')).toBe('acme__list_users');
     expect(publishedToolName('a', 'x'.repeat(57))).toBe(`a__${'x'.repeat(57)}`);
@@ -251,30 +249,6 @@ describe('a published tool name', () => {
     expect(publishedToolName('acme', 'x'.repeat(61))).not.toBe(long);
     expect(publishedToolName('acme', 'a b')).toMatch(/^acme__a_b_[0-9a-f]{8}$/);
     expect(publishedToolName('acme', 'a b')).not.toBe(publishedToolName('acme', 'a/b'));
-  });
-
-  it('carries the kind when a connection of another kind has the name already', () => {
-    const published = publishTools([source('acme', 'a'), source('acme', 'b', 'api'), source('acme', 'c')]);
-    expect([...published.keys()]).toEqual(['acme__a', 'acme-api__b', 'acme__c']);
-  });
-
-  it('is unique, safe and no longer than 60 characters for any catalog, and the same at every start', () => {
-    const name = fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,62}$/);
-    const tools = fc.array(
-      fc.record({ kind: fc.constantFrom('mcp', 'api'), name, tool: fc.string({ maxLength: 80 }) }),
-      {
-        maxLength: 30,
-      },
-    );
-    fc.assert(
-      fc.property(tools, (catalog) => {
-        const published = publishTools([...catalog, ...catalog]);
-        expect(published.size).toBe(catalog.length * 2);
-        for (const key of published.keys()) expect(key).toMatch(/^[A-Za-z0-9_.-]{1,60}$/);
-        expect([...publishTools([...catalog, ...catalog])]).toEqual([...published]);
-        expect([...published.values()]).toEqual([...catalog, ...catalog]);
-      }),
-    );
   });
 });
 

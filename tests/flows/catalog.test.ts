@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { EVERYTHING } from '../../src/core/access-rule.ts';
 import { AppError } from '../../src/core/errors.ts';
-import { connection, type GatewayOptions, MemoryStores, openGateway } from '../mcp/gateway.ts';
+import { connection, EVERYTHING, entry, type GatewayOptions, MemoryStores, openGateway } from '../mcp/gateway.ts';
 import { type FakeUpstream, fakeToolkit, fakeUpstream, tool } from './fake-toolkit.ts';
 
 const cleanup: Array<() => Promise<unknown>> = [];
@@ -34,14 +33,14 @@ describe('the catalog', () => {
     const down = fakeUpstream();
     down.fail = new AppError('upstream_unreachable', 'It is down.');
     const known = connection('a', {}, 'one');
-    memory.entries.set('one/a', { key: known.key, incarnation: known.incarnation, tools: [tool('x')], listed_at: 1 });
+    memory.entries.set('one/a', entry(known, { tools: [tool('x')] }));
     const gateway = await catalogOf({ a: down }, { memory, connections: [known] });
     expect(gateway.names()).toEqual(['a__x']);
     await vi.waitFor(() =>
       expect(stateOf(gateway, 'a')).toMatchObject({ state: 'unavailable', error: { code: 'upstream_unreachable' } }),
     );
     await vi.waitFor(() => {
-      const [published] = gateway.catalog.tools({ actor: 'x', role: 'agent', via: 'api_key', access: EVERYTHING });
+      const [published] = gateway.catalog.view(EVERYTHING).tools;
       expect(published?._meta).toMatchObject({ 'mcp-data-platform/connection': { state: 'unavailable' } });
     });
     down.fail = undefined;
@@ -54,13 +53,9 @@ describe('the catalog', () => {
     const memory = new MemoryStores();
     const upstream = fakeUpstream();
     upstream.fail = new AppError('upstream_unreachable', 'It is down.');
-    const key = { kind: 'one', name: 'a' };
-    memory.entries.set('one/a', {
-      key,
-      incarnation: '11111111-0000-4000-8000-000000000000',
-      tools: [tool('old')],
-      listed_at: 1,
-    });
+    const incarnation = '11111111-0000-4000-8000-000000000000';
+    const earlier = { ...connection('a', {}, 'one'), incarnation };
+    memory.entries.set('one/a', entry(earlier, { tools: [tool('old')] }));
     const gateway = await catalogOf({ a: upstream }, { memory });
     await vi.waitFor(() => expect(stateOf(gateway, 'a')?.state).toBe('unavailable'));
     expect(gateway.names()).toEqual([]);
@@ -134,11 +129,15 @@ describe('the catalog', () => {
     await vi.waitFor(() => expect(before.names()).toEqual(['a__x']));
     const after = await catalogOf({ a: upstream }, { memory, connections: [older, newer] });
     await vi.waitFor(() => expect(after.names()).toHaveLength(2));
-    const named = (name: string) => after.catalog.resolve(name)?.key.kind;
+    const named = (name: string) => {
+      const found = after.catalog.view(EVERYTHING).tool(name, {});
+      return found.found ? found.key.kind : undefined;
+    };
     expect(named('a__x')).toBe('two');
     const other = after.names().find((name) => name !== 'a__x');
     expect(named(String(other))).toBe('one');
-    expect(new Set(memory.published.map(({ published_name }) => published_name)).size).toBe(memory.published.length);
+    const given = memory.published.map(({ item, published_name }) => `${item} ${published_name}`);
+    expect(new Set(given).size).toBe(memory.published.length);
   });
 
   it('touches no database for a list or a lookup', async () => {
@@ -147,7 +146,7 @@ describe('the catalog', () => {
     const { reads } = gateway.memory;
     for (let count = 0; count < 100; count += 1) {
       gateway.names();
-      gateway.catalog.resolve('a__x');
+      gateway.catalog.view(EVERYTHING).tool('a__x', {});
     }
     expect(gateway.memory.reads).toBe(reads);
   });

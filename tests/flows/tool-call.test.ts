@@ -1,31 +1,38 @@
 import { describe, expect, it, vi } from 'vitest';
-import { EVERYTHING } from '../../src/core/access-rule.ts';
 import { AppError, type ErrorCode } from '../../src/core/errors.ts';
 import { RpcError } from '../../src/core/rpc-error.ts';
-import type { ResolvedTool } from '../../src/flows/catalog-api.ts';
+import type { CatalogView, ToolTarget } from '../../src/flows/catalog-api.ts';
 import { createToolCall } from '../../src/flows/tool-call.ts';
-import { silentLog } from '../mcp/gateway.ts';
+import { EVERYTHING, silentLog } from '../mcp/gateway.ts';
 import { tool } from './fake-toolkit.ts';
 
-const PRINCIPAL = { actor: 'apikey:a', role: 'agent', via: 'api_key', access: EVERYTHING } as const;
+const KEY = { kind: 'mcp', name: 'crm' };
 
-function callWith(request: () => Promise<Record<string, unknown>>, changed: Partial<ResolvedTool> = {}) {
+function callWith(request: () => Promise<Record<string, unknown>>, changed: Partial<ToolTarget> = {}) {
   const note = vi.fn();
   const upstream = { request: vi.fn(request), onChange: () => undefined, test: vi.fn(), close: vi.fn() };
-  const target = {
-    key: { kind: 'mcp', name: 'crm' },
+  const target: ToolTarget = {
+    key: KEY,
     tool: 'their name',
     definition: tool('their name'),
+    arguments: undefined,
+    prefix: undefined,
     upstream,
     state: 'ok',
     note,
     ...changed,
   };
-  const { call } = createToolCall({
-    catalog: { resolve: (name) => (name === 'crm__t' ? (target as ResolvedTool) : undefined) },
+  const view: Pick<CatalogView, 'tool'> = {
+    tool: (name, args) =>
+      name === 'crm__t' ? { found: true, ...target, arguments: args } : { found: false, reason: 'unknown' },
+  };
+  const toolCall = createToolCall({
+    catalog: { view: () => view as CatalogView },
     publicUrl: 'https://platform.example/',
     log: silentLog,
   });
+  const call = (name: string, params: Record<string, unknown>, how: { signal: AbortSignal }) =>
+    toolCall.call(EVERYTHING, 'tools/call', { ...params, name }, how);
   return { call, upstream, note };
 }
 
@@ -35,7 +42,7 @@ describe('a tool call', () => {
   it("goes to the connection under the upstream's own name, and its result comes back as it is", async () => {
     const result = { content: [], vendor: 1 };
     const { call, upstream } = callWith(async () => result);
-    const outcome = await call(PRINCIPAL, 'crm__t', { name: 'crm__t', arguments: { a: 1 } }, { signal });
+    const outcome = await call('crm__t', { name: 'crm__t', arguments: { a: 1 } }, { signal });
     expect(outcome).toEqual({ type: 'result', result, outputSchema: undefined });
     expect(upstream.request).toHaveBeenCalledWith(
       'tools/call',
@@ -46,7 +53,7 @@ describe('a tool call', () => {
 
   it('of a tool that does not exist says so', async () => {
     const { call } = callWith(async () => ({}));
-    expect(await call(PRINCIPAL, 'nope', {}, { signal })).toEqual({ type: 'unknown_tool', name: 'nope' });
+    expect(await call('nope', {}, { signal })).toEqual({ type: 'unknown', what: 'tool', name: 'nope' });
   });
 
   it.each<[ErrorCode, string]>([
@@ -60,7 +67,7 @@ describe('a tool call', () => {
     const { call } = callWith(async () => {
       throw new AppError(code, 'What happened.');
     });
-    const outcome = await call(PRINCIPAL, 'crm__t', {}, { signal });
+    const outcome = await call('crm__t', {}, { signal });
     const url = 'https://platform.example/connections/mcp/crm';
     const error = { code, connection: { kind: 'mcp', name: 'crm' }, message: 'What happened.', action, url };
     expect(outcome).toMatchObject({ type: 'result', result: { isError: true, structuredContent: { error } } });
@@ -72,7 +79,7 @@ describe('a tool call', () => {
     const fail = async () => {
       throw new AppError('needs_person', 'Connect it.');
     };
-    const outcome = await callWith(fail, { definition }).call(PRINCIPAL, 'crm__t', {}, { signal });
+    const outcome = await callWith(fail, { definition }).call('crm__t', {}, { signal });
     if (outcome.type !== 'result') throw new Error('a result was expected');
     expect(outcome.result).not.toHaveProperty('structuredContent');
     expect(outcome.result._meta).toMatchObject({ 'mcp-data-platform/error': { code: 'needs_person' } });
@@ -82,7 +89,7 @@ describe('a tool call', () => {
     const { call } = callWith(async () => {
       throw new Error('password=hunter2');
     });
-    const outcome = await call(PRINCIPAL, 'crm__t', {}, { signal });
+    const outcome = await call('crm__t', {}, { signal });
     expect(outcome).toMatchObject({ type: 'result', result: { isError: true } });
     expect(JSON.stringify(outcome)).not.toContain('hunter2');
   });
@@ -91,8 +98,8 @@ describe('a tool call', () => {
     const { call } = callWith(async () => {
       throw new RpcError(7, 'theirs', { a: 1 });
     });
-    const outcome = await call(PRINCIPAL, 'crm__t', {}, { signal });
-    expect(outcome).toEqual({ type: 'rpc_error', code: 7, message: 'theirs', data: { a: 1 } });
+    const outcome = await call('crm__t', {}, { signal });
+    expect(outcome).toEqual({ type: 'rpc_error', code: 7, message: 'theirs', data: { a: 1 }, key: KEY });
   });
 
   it('that its caller gave up is cancelled, not failed', async () => {
@@ -101,7 +108,7 @@ describe('a tool call', () => {
       caller.abort();
       throw new Error('aborted');
     });
-    expect(await call(PRINCIPAL, 'crm__t', {}, { signal: caller.signal })).toEqual({ type: 'cancelled' });
+    expect(await call('crm__t', {}, { signal: caller.signal })).toEqual({ type: 'cancelled' });
     expect(note).not.toHaveBeenCalled();
   });
 
@@ -109,10 +116,10 @@ describe('a tool call', () => {
     const bad = callWith(async () => {
       throw new AppError('needs_person', 'Connect it.');
     });
-    await bad.call(PRINCIPAL, 'crm__t', {}, { signal });
+    await bad.call('crm__t', {}, { signal });
     expect(bad.note).toHaveBeenCalledWith(expect.objectContaining({ code: 'needs_person' }));
     const healed = callWith(async () => ({ content: [] }), { state: 'unavailable' });
-    await healed.call(PRINCIPAL, 'crm__t', {}, { signal });
+    await healed.call('crm__t', {}, { signal });
     expect(healed.note).toHaveBeenCalledWith(null);
   });
 });

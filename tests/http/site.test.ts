@@ -90,7 +90,7 @@ describe('the portal', () => {
       '/api/v2/x',
       '/.well-known/oauth-protected-resource',
       '/.well-known/oauth-authorization-server/mcp',
-      '/mcp/other',
+      '/mcp/other/deeper',
     ]) {
       const answer = await app.send(address, { headers: html });
       expect([address, answer.status]).toEqual([address, 404]);

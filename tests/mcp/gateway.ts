@@ -1,10 +1,12 @@
+import { createHmac } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { systemClock, systemRandom } from '../../src/clock.ts';
-import { EVERYTHING } from '../../src/core/access-rule.ts';
+import { type AccessRules, accessRules } from '../../src/core/access-rule.ts';
 import type { ConnectionConfig } from '../../src/core/connection.ts';
 import { mcpConfigSchema } from '../../src/core/connection.ts';
+import { toAppError } from '../../src/core/errors.ts';
 import type {
   CatalogEntry,
   Connection,
@@ -16,6 +18,7 @@ import type {
   Toolkit,
 } from '../../src/core/ports.ts';
 import { Secret } from '../../src/core/redact.ts';
+import { NOTHING_LISTED } from '../../src/core/upstream-catalog.ts';
 import { createEgress } from '../../src/egress.ts';
 import type { AccessTokenFor } from '../../src/flows/api.ts';
 import type { CatalogDeps } from '../../src/flows/catalog.ts';
@@ -60,6 +63,7 @@ export class MemoryStores {
       },
       catalog: {
         list: async () => [...this.entries.values()],
+        read: async ({ kind, name }) => structuredClone(this.entries.get(`${kind}/${name}`)),
         save: async (entry) => {
           this.entries.set(`${entry.key.kind}/${entry.key.name}`, structuredClone(entry));
         },
@@ -106,6 +110,11 @@ export function connection(name: string, config: Record<string, unknown>, kind =
   };
 }
 
+/** What a test knows of one connection, the rest of it empty. */
+export function entry(of: Connection, known: Partial<CatalogEntry> = {}): CatalogEntry {
+  return { ...NOTHING_LISTED, key: of.key, incarnation: of.incarnation, listed_at: 1, ...known };
+}
+
 export type Gateway = {
   url: string;
   catalog: Catalog;
@@ -125,8 +134,17 @@ export type GatewayOptions = {
   accessToken?: AccessTokenFor;
   toolkits?: Toolkit[];
   settings?: CatalogDeps['settings'];
+  /** What whoever calls may use. */
+  access?: AccessRules;
   face?: Partial<McpFaceDeps>;
 };
+
+/** The same for every gateway of a test, as replicas have it. */
+export const signState = (text: string) => createHmac('sha256', 'test').update(text).digest('base64url');
+
+const ALL = accessRules({});
+export const PRINCIPAL = { actor: 'apikey:a', role: 'agent', via: 'api_key', access: ALL } as const;
+export const EVERYTHING = { principal: PRINCIPAL, connection: undefined };
 
 /** Who calls is told in a header: entering is the business of http/. */
 export const ACTOR_HEADER = 'x-test-actor';
@@ -161,6 +179,7 @@ export async function openGateway(options: GatewayOptions = {}): Promise<Gateway
   const face = createMcpFace({
     catalog,
     toolCall,
+    signState,
     version: '1.2.3',
     log: silentLog,
     clock: systemClock,
@@ -168,14 +187,15 @@ export async function openGateway(options: GatewayOptions = {}): Promise<Gateway
     ...options.face,
   });
   const server = createServer(
-    getRequestListener((request) =>
-      face.handle(request, {
-        actor: request.headers.get(ACTOR_HEADER) ?? 'apikey:a',
-        role: 'agent',
-        via: 'api_key',
-        access: EVERYTHING,
-      }),
-    ),
+    getRequestListener(async (request) => {
+      const actor = request.headers.get(ACTOR_HEADER) ?? 'apikey:a';
+      const part = /^\/mcp\/([^/]+)$/.exec(new URL(request.url).pathname)?.[1];
+      try {
+        return await face.handle(request, { ...PRINCIPAL, actor, access: options.access ?? ALL }, part);
+      } catch (error) {
+        return new Response(null, { status: toAppError(error).status });
+      }
+    }),
   );
   const port = await listen(server);
   await catalog.start();
@@ -190,8 +210,7 @@ export async function openGateway(options: GatewayOptions = {}): Promise<Gateway
       memory.connections.set(`${one.key.kind}/${one.key.name}`, one);
       void notifier.publish('connections', `${one.key.kind}/${one.key.name}`);
     },
-    names: () =>
-      catalog.tools({ actor: 'x', role: 'agent', via: 'api_key', access: EVERYTHING }).map((tool) => tool.name),
+    names: () => catalog.view(EVERYTHING).tools.map((tool) => tool.name),
     async close() {
       await face.close();
       await catalog.close();

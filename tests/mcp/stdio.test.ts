@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { systemClock, systemRandom } from '../../src/clock.ts';
 import { EVERYTHING } from '../../src/core/access-rule.ts';
 import { createStdioFace } from '../../src/mcp/stdio.ts';
-import { connection, openGateway, silentLog } from './gateway.ts';
+import { connection, openGateway, signState, silentLog } from './gateway.ts';
 import { connectPipe } from './pipe.ts';
 import { startRaw } from './upstreams.ts';
 
@@ -24,6 +25,9 @@ describe('the pipe', () => {
     const face = createStdioFace({
       catalog: gateway.catalog,
       toolCall: gateway.toolCall,
+      signState,
+      clock: systemClock,
+      random: systemRandom,
       version: '1.2.3',
       principal: { actor: 'stdio', role: 'agent', via: 'stdio', access: EVERYTHING },
       log: silentLog,

@@ -27,6 +27,7 @@ export const SCHEMAS = new Map([['mcp', mcpConfigSchema]]);
 export const openBox: SecretBox = {
   seal: (secret) => Buffer.from(secret.reveal()),
   open: (box) => ({ opened: true, secret: new Secret(Buffer.from(box).toString()) }),
+  signer: () => (text) => `signed ${text}`,
   fingerprint: (token) => `print of ${token.reveal()}`,
   sealing_key_id: '0123456789abcdef',
   prefixes: [],

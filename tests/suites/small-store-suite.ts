@@ -350,10 +350,22 @@ export function otherStoreSuite(opened: () => OpenDatabase): void {
   it('keeps the last known tools verbatim, and drops a list of a connection that is gone', async () => {
     const { incarnation } = await create(stores);
     const tools = [{ name: 'search', inputSchema: { type: 'object', 'x-unknown': [null, '\u20ac'] }, _meta: { a: 1 } }];
-    const entry = { key: KEY, incarnation, tools, listed_at: NOON };
-    await stores.catalog.save({ ...entry, tools: [] });
+    const entry = {
+      key: KEY,
+      incarnation,
+      tools,
+      prompts: [{ name: 'greet', arguments: [{ name: 'who' }] }],
+      resources: [{ uri: 'file:///a', _meta: { b: null } }],
+      resource_templates: [{ uriTemplate: 'file:///{path}' }],
+      about: { capabilities: { tools: {}, experimental: { x: {} } }, serverInfo: { name: 'acme', version: '1' } },
+      drift: { at: NOON, added: ['search'], removed: [], changed: [] },
+      listed_at: NOON,
+    };
+    await stores.catalog.save({ ...entry, tools: [], about: null, drift: null });
+    expect(await stores.catalog.read(KEY)).toEqual({ ...entry, tools: [], about: null, drift: null });
     await stores.catalog.save(entry);
     expect(await stores.catalog.list()).toEqual([entry]);
+    expect(await stores.catalog.read(OTHER)).toBeUndefined();
     await stores.connections.delete(KEY, incarnation, () => []);
     await stores.catalog.save(entry);
     await create(stores);
@@ -364,18 +376,17 @@ export function otherStoreSuite(opened: () => OpenDatabase): void {
   it('never gives a published name to another tool, nor a tool another name', async () => {
     await create(stores);
     await create(stores, OTHER);
-    const first = { published_name: 'acme__search', ...KEY, tool: 'search' };
-    await stores.catalog.saveNames([first]);
+    const first = { item: 'tool', published_name: 'acme__search', ...KEY, tool: 'search' } as const;
+    const prompt = { ...first, item: 'prompt' } as const;
+    const other = { item: 'tool', published_name: 'other__search', ...OTHER, tool: 'search' } as const;
+    await stores.catalog.saveNames([first, prompt]);
     await stores.catalog.saveNames([
       { ...first, ...OTHER },
       { ...first, published_name: 'acme__search-mcp' },
-      { published_name: 'gone__search', kind: 'mcp', name: 'gone', tool: 'search' },
-      { published_name: 'other__search', ...OTHER, tool: 'search' },
+      { item: 'tool', published_name: 'gone__search', kind: 'mcp', name: 'gone', tool: 'search' },
+      other,
     ]);
-    expect(await stores.catalog.names()).toEqual([
-      first,
-      { published_name: 'other__search', ...OTHER, tool: 'search' },
-    ]);
+    expect(await stores.catalog.names()).toEqual([prompt, first, other]);
   });
 
   it('lets a sign-in link be used once and in time', async () => {

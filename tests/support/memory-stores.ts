@@ -8,6 +8,7 @@ import type {
   ConnectionStore,
   ConsentStore,
   PendingConsent,
+  PublishedName,
   RegistrationStore,
   ReplicaStore,
   SaveConnection,
@@ -313,6 +314,7 @@ function createReplicas({ memory }: MemoryTools): ReplicaStore {
 function createCatalog({ memory }: MemoryTools): CatalogStore {
   return {
     list: async () => structuredClone([...memory.tables.catalog.values()].sort(byLabel)),
+    read: async (key) => structuredClone(memory.tables.catalog.get(connectionLabel(key))),
 
     async save(entry) {
       const label = connectionLabel(entry.key);
@@ -321,16 +323,19 @@ function createCatalog({ memory }: MemoryTools): CatalogStore {
     },
 
     async names() {
-      const names = [...memory.tables.names.values()].sort((a, b) => (a.published_name < b.published_name ? -1 : 1));
+      const order = ({ item, published_name }: PublishedName) => `${item} ${published_name}`;
+      const names = [...memory.tables.names.values()].sort((a, b) => (order(a) < order(b) ? -1 : 1));
       return structuredClone(names);
     },
 
     async saveNames(given) {
       const { connections, names } = memory.tables;
-      for (const { published_name, kind, name, tool } of given) {
-        const named = [...names.values()].some((one) => isOf(one, { kind, name }) && one.tool === tool);
-        if (named || names.has(published_name) || !connections.has(connectionLabel({ kind, name }))) continue;
-        names.set(published_name, { published_name, kind, name, tool });
+      for (const { item, published_name, kind, name, tool } of given) {
+        const same = (one: PublishedName) => one.item === item && one.tool === tool && isOf(one, { kind, name });
+        const named = [...names.values()].some(same);
+        if (named || names.has(`${item} ${published_name}`) || !connections.has(connectionLabel({ kind, name })))
+          continue;
+        names.set(`${item} ${published_name}`, { item, published_name, kind, name, tool });
       }
     },
   };

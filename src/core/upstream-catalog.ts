@@ -1,0 +1,92 @@
+import type { ConnectionKey } from './connection.ts';
+import type { Instant } from './token-set.ts';
+import type { ListKind, UpstreamTool } from './toolkit.ts';
+
+/** What an upstream lists beside its tools, verbatim: fields that we do not know are kept. */
+export type UpstreamPrompt = { name: string } & Record<string, unknown>;
+export type UpstreamResource = { uri: string } & Record<string, unknown>;
+export type UpstreamTemplate = { uriTemplate: string } & Record<string, unknown>;
+
+/** What an upstream says of itself. */
+export type UpstreamAbout = {
+  capabilities: Record<string, unknown>;
+  serverInfo?: Record<string, unknown>;
+  instructions?: string;
+};
+
+/** How an upstream's tools differ from what they were: names of its own, in the order of its list. */
+export type ToolDrift = { at: Instant; added: string[]; removed: string[]; changed: string[] };
+
+/** All that is known of what one connection offers. */
+export type UpstreamCatalog = {
+  tools: UpstreamTool[];
+  prompts: UpstreamPrompt[];
+  resources: UpstreamResource[];
+  resource_templates: UpstreamTemplate[];
+  /** null: it has never said. */
+  about: UpstreamAbout | null;
+  /** The last change of its tools after the first list; null: none. */
+  drift: ToolDrift | null;
+  /** null: never listed. */
+  listed_at: Instant | null;
+};
+
+export const NOTHING_LISTED: UpstreamCatalog = {
+  tools: [],
+  prompts: [],
+  resources: [],
+  resource_templates: [],
+  about: null,
+  drift: null,
+  listed_at: null,
+};
+
+/** Which lists a client must read again. Templates are told of with the resources, as in the protocol. */
+export function changedLists(before: UpstreamCatalog, after: UpstreamCatalog): ListKind[] {
+  const same = (...parts: Array<keyof UpstreamCatalog>) =>
+    parts.every((part) => before[part] === after[part] || JSON.stringify(before[part]) === JSON.stringify(after[part]));
+  const lists: ListKind[] = [];
+  if (!same('tools')) lists.push('tools');
+  if (!same('prompts')) lists.push('prompts');
+  if (!same('resources', 'resource_templates')) lists.push('resources');
+  return lists;
+}
+
+/** Names at most this many: a rebuilt upstream may rename thousands. */
+const DRIFT_NAMES = 50;
+
+/** undefined: the tools are as they were. */
+export function toolDrift(
+  before: readonly UpstreamTool[],
+  after: readonly UpstreamTool[],
+  at: Instant,
+): ToolDrift | undefined {
+  const known = new Map(before.map((tool) => [tool.name, JSON.stringify(tool)]));
+  const added: string[] = [];
+  const changed: string[] = [];
+  for (const tool of after) {
+    const text = known.get(tool.name);
+    if (text === undefined) added.push(tool.name);
+    else if (text !== JSON.stringify(tool)) changed.push(tool.name);
+    known.delete(tool.name);
+  }
+  const removed = [...known.keys()];
+  if (added.length + changed.length + removed.length === 0) return undefined;
+  const some = (names: string[]) => names.slice(0, DRIFT_NAMES);
+  return { at, added: some(added), removed: some(removed), changed: some(changed) };
+}
+
+/** What is stored of a connection that has been listed. */
+export type CatalogEntry = UpstreamCatalog & { key: ConnectionKey; incarnation: string; listed_at: Instant };
+
+/**
+ * Under which name something is published, stable once given. `connection`: the prefix of a connection's names, which
+ * is also its address under `/mcp/`; its `tool` is empty. `prompt`: `tool` is the upstream's name of the prompt.
+ */
+export type PublishedName = {
+  item: 'connection' | 'tool' | 'prompt';
+  published_name: string;
+  kind: string;
+  name: string;
+  tool: string;
+};
