@@ -1,4 +1,5 @@
 /** Everything that the rooms need of each other, by the side it is needed on: the one list of ports. */
+export type * from './call-ports.ts';
 export * from './environment.ts';
 export type * from './incident-port.ts';
 export type * from './oauth-ports.ts';

@@ -1,5 +1,6 @@
 import type { AccessRules } from './access-rule.ts';
 import type { AuthEvent, AuthEventType, NewAuthEvent, TokenTypeHint } from './auth-event.ts';
+import type { CallRecordStore } from './call-ports.ts';
 import type { ConnectionConfig, ConnectionKey, TokenEndpointAuthMethod } from './connection.ts';
 import type {
   ClientBinding,
@@ -277,4 +278,5 @@ export type Stores = {
   replicas: ReplicaStore;
   catalog: CatalogStore;
   access: AccessStore;
+  calls: CallRecordStore;
 };

@@ -1,5 +1,6 @@
 import type { ColumnType, Generated } from 'kysely';
 import type { AuthEventDetail, AuthEventType, Decider, ErrorClass, RevocationReason } from '../core/auth-event.ts';
+import type { CallEra, CallOutcome } from '../core/call-record.ts';
 import type { TokenEndpointAuthMethod } from '../core/connection.ts';
 import type { ClientBinding, CredentialState, RefreshFailure, RefreshReason } from '../core/credential.ts';
 import type {
@@ -184,6 +185,26 @@ export type ToolNameTable = PublishedName;
 export type SignInLinkTable = { token_hash: string; actor: string; expires_at: Date };
 export type SessionTable = { session_hash: string; actor: string; expires_at: Date };
 
+export type CallRecordTable = {
+  id: string;
+  occurred_at: Date;
+  connection_kind: string;
+  connection_name: string;
+  actor: string;
+  method: string;
+  tool: string | null;
+  operation: string | null;
+  outcome: CallOutcome;
+  duration_ms: number;
+  request_bytes: bigint | null;
+  response_bytes: bigint | null;
+  era: CallEra;
+  arguments: NullableJson<unknown>;
+  replica_id: string;
+};
+
+export type CallLossTable = { id: string; since: Date; until: Date; calls: bigint; replica_id: string };
+
 export type EncryptionKeyTable = { key_id: string; check_value: Bytes; created_at: Date };
 
 export type Database = {
@@ -200,6 +221,8 @@ export type Database = {
   sign_in_links: SignInLinkTable;
   sessions: SessionTable;
   encryption_keys: EncryptionKeyTable;
+  call_records: CallRecordTable;
+  call_record_losses: CallLossTable;
 };
 
 export type Sequence = 'credential_generation_seq' | 'consent_seq' | 'boot_seq' | 'connection_revision_seq';

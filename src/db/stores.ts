@@ -3,6 +3,7 @@ import type { ConfigSchemas } from '../core/connection.ts';
 import type { Clock, Random, Stores } from '../core/ports.ts';
 import { createAccessStore } from './access.ts';
 import { createAuthEventStore } from './auth-events.ts';
+import { createCallRecordStore } from './call-records.ts';
 import { createCatalogStore } from './catalog.ts';
 import { createConnectionStore } from './connections.ts';
 import { createConsentStore } from './consents.ts';
@@ -40,5 +41,6 @@ export function createStores(input: StoresInput): Stores {
     replicas: guardStore(createReplicaStore(db)),
     catalog: guardStore(createCatalogStore(db)),
     access: guardStore(createAccessStore(db)),
+    calls: guardStore(createCallRecordStore(db)),
   };
 }

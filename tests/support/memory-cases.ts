@@ -15,5 +15,6 @@ export const NOT_IN_MEMORY: ReadonlyMap<string, string> = new Map([
   ['accepts a new key beside the old one, and forgets a key that nothing needs', KEYS],
   ['asks the database once, however many there are', 'there is none to ask'],
   ['holds exactly the closed list of types, and the database refuses any other', 'it compares a constraint of SQL'],
+  ['holds exactly the closed list of outcomes, and the database refuses any other', 'it compares a constraint of SQL'],
   ['tells of a refused statement by its code alone (lesson 50)', 'the codes are those of SQL'],
 ]);

@@ -17,6 +17,7 @@ import type {
 } from '../../src/core/ports.ts';
 import { Secret } from '../../src/core/redact.ts';
 import { toConnection } from '../../src/db/connection-rows.ts';
+import { createMemoryCallRecords } from './memory-call-records.ts';
 import { newCredentialRow, secretsOf, shown } from './memory-credential-rows.ts';
 import { createMemoryCredentials } from './memory-credentials.ts';
 import { createMemoryIncidents } from './memory-incidents.ts';
@@ -390,5 +391,6 @@ export function createMemoryStores(tools: MemoryTools): Stores {
     replicas: createReplicas(tools),
     catalog: createCatalog(tools),
     access: createAccess(tools),
+    calls: createMemoryCallRecords(tools),
   };
 }

@@ -8,6 +8,8 @@ import { type ConfigSchemas, type ConnectionKey, connectionLabel } from '../../s
 import type { Credential, Intent, IssuerIncident } from '../../src/core/credential.ts';
 import { AppError } from '../../src/core/errors.ts';
 import type {
+  CallLoss,
+  CallRecord,
   CatalogEntry,
   Clock,
   PendingConsent,
@@ -76,6 +78,8 @@ const emptyTables = () => ({
   names: new Map<string, PublishedName>(),
   links: new Map<string, AccessRow>(),
   sessions: new Map<string, AccessRow>(),
+  calls: new Map<string, CallRecord>(),
+  losses: new Map<string, CallLoss>(),
 });
 
 export type MemoryTables = ReturnType<typeof emptyTables>;

@@ -13,6 +13,7 @@ import { refreshDeadlines } from './000042-refresh-deadlines.ts';
 import { issuerIncidents } from './000043-issuer-incidents.ts';
 import { takenIntents } from './000044-taken-intents.ts';
 import { upstreamCatalog } from './000046-upstream-catalog.ts';
+import { callRecords } from './000047-call-records.ts';
 
 /** `breaking`: a server that does not know this migration must not run on the schema that it leaves. */
 export type NumberedMigration = Migration & { breaking?: boolean };
@@ -33,4 +34,5 @@ export const migrations: Record<string, NumberedMigration> = {
   '000043_issuer_incidents': issuerIncidents,
   '000044_taken_intents': takenIntents,
   '000046_upstream_catalog': upstreamCatalog,
+  '000047_call_records': callRecords,
 };

@@ -18,6 +18,8 @@ const TABLES = {
   token_revocations: 'moved',
   issuer_incidents: 'moved',
   encryption_keys: 'moved',
+  call_records: 'moved',
+  call_record_losses: 'moved',
   sign_in_links: 'left',
   sessions: 'left',
 } as const satisfies Record<keyof Database, 'moved' | 'left'>;

@@ -1,0 +1,119 @@
+import type { ErrorCode } from './errors.ts';
+
+/** How a call through a gateway can end. Closed: the database refuses any other. */
+export const CALL_OUTCOMES = [
+  'ok',
+  'tool_error',
+  'upstream_error',
+  'input_required',
+  'needs_person',
+  'unavailable',
+  'timeout',
+  'cancelled',
+  'refused',
+  'internal',
+] as const;
+export type CallOutcome = (typeof CALL_OUTCOMES)[number];
+
+/** What the caller spoke: a revision of MCP with or without a handshake, or plain HTTP. */
+export const CALL_ERAS = ['modern', 'legacy', 'http'] as const;
+export type CallEra = (typeof CALL_ERAS)[number];
+
+const OF_ERROR: Record<ErrorCode, CallOutcome> = {
+  invalid_request: 'refused',
+  unauthenticated: 'refused',
+  forbidden: 'refused',
+  not_found: 'refused',
+  conflict: 'refused',
+  managed_by_file: 'refused',
+  payload_too_large: 'refused',
+  egress_refused: 'refused',
+  needs_person: 'needs_person',
+  secret_required: 'needs_person',
+  invalid_config: 'unavailable',
+  discovery_failed: 'unavailable',
+  registration_failed: 'unavailable',
+  token_endpoint_failed: 'unavailable',
+  upstream_unreachable: 'unavailable',
+  database_unavailable: 'unavailable',
+  unavailable: 'unavailable',
+  upstream_failed: 'upstream_error',
+  timeout: 'timeout',
+  data_dir: 'internal',
+  port_taken: 'internal',
+  internal: 'internal',
+};
+
+/** What the record of a call says that failed on our side or on the way. */
+export function outcomeOfError(code: ErrorCode): CallOutcome {
+  return OF_ERROR[code];
+}
+
+/** `isError` of a tool's result (MCP, CallToolResult) is the tool's own word that it failed. */
+export function outcomeOfResult(result: Record<string, unknown>): CallOutcome {
+  if (result.resultType === 'input_required') return 'input_required';
+  return result.isError === true ? 'tool_error' : 'ok';
+}
+
+/** An HTTP status of the upstream, where a program talks to it through us. */
+export function outcomeOfStatus(status: number): CallOutcome {
+  return status >= 400 ? 'upstream_error' : 'ok';
+}
+
+const hex = (bytes: Iterable<number>) => [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+const MAX_MS = 0xffff_ffff_ffff;
+
+/**
+ * A UUID that sorts by its time, so that one index is the key, the order and the page of the records.
+ * @param bytes ten random ones
+ * @see https://www.rfc-editor.org/rfc/rfc9562#section-5.7
+ */
+export function timeOrderedId(ms: number, bytes: Uint8Array): string {
+  const time = Math.min(Math.max(0, Math.floor(ms)), MAX_MS)
+    .toString(16)
+    .padStart(12, '0');
+  const [a = 0, b = 0, c = 0, ...rest] = bytes;
+  const tail = hex([0x70 | (a & 0x0f), b, 0x80 | (c & 0x3f), ...rest.slice(0, 7)]);
+  return `${time.slice(0, 8)}-${time.slice(8)}-${tail.slice(0, 4)}-${tail.slice(4, 8)}-${tail.slice(8)}`;
+}
+
+/** Not above any id of that millisecond: `id >= firstIdOf(since)` is `occurred_at >= since`. */
+export function firstIdOf(ms: number): string {
+  return timeOrderedId(ms, new Uint8Array(10));
+}
+
+const MAX_TEXT = 512;
+
+/** As PostgreSQL can hold it: no NUL, no half of a surrogate pair, and not without end. */
+export function storableText(text: string): string {
+  const cut = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+  return cut.toWellFormed().replaceAll('\0', '\ufffd');
+}
+
+/** Larger arguments are told by their size alone. In characters of their JSON. */
+export const MAX_ARGUMENTS = 8_192;
+
+function storable(value: unknown): unknown {
+  if (typeof value === 'string') return value.toWellFormed().replaceAll('\0', '\ufffd');
+  if (Array.isArray(value)) return value.map(storable);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [storable(key), storable(item)]));
+}
+
+/** Arguments as jsonb can hold them, or their size where they are too large. */
+export function storableArguments(value: unknown): unknown {
+  const { length } = JSON.stringify(value) ?? '';
+  return length > MAX_ARGUMENTS ? { omitted: `${length} characters` } : storable(value ?? null);
+}
+
+/**
+ * The size of a value as JSON in characters, without building the text: a result may be 10 MiB, and is only passed on.
+ * What JSON escapes counts as one character.
+ */
+export function jsonSize(value: unknown): number {
+  if (typeof value === 'string') return value.length + 2;
+  if (typeof value === 'number' || typeof value === 'boolean' || value === null) return String(value).length;
+  if (Array.isArray(value)) return value.reduce<number>((size, item) => size + jsonSize(item) + 1, 1);
+  if (typeof value !== 'object') return 0;
+  return Object.entries(value).reduce((size, [key, item]) => size + key.length + 4 + jsonSize(item), 1);
+}
