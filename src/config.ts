@@ -3,53 +3,13 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
-import { accessPatternSchema } from './core/access-rule.ts';
-import { CONNECTION_KIND, CONNECTION_NAME, zodIssues } from './core/connection.ts';
-import { formatDuration, parseDuration } from './core/duration.ts';
+import { address, apiKey, declaredConnection, duration, httpUrl, yesOrNo } from './config-values.ts';
+import { zodIssues } from './core/connection.ts';
+import { formatDuration } from './core/duration.ts';
 import { AppError, type FieldIssue } from './core/errors.ts';
 import { REDACTED } from './core/redact.ts';
 import { DEFAULT_PROTOCOL_SETTINGS, type ProtocolSettings } from './core/settings.ts';
 import { LOG_LEVELS } from './log.ts';
-
-const duration = (fallback: string) =>
-  z
-    .string()
-    .default(fallback)
-    .transform((text, context) => {
-      const ms = parseDuration(text);
-      if (ms === undefined) context.addIssue({ code: 'custom', message: 'must be a duration such as 90d, 5m or 30s' });
-      return ms ?? 0;
-    });
-
-const httpUrl = z.string().refine((text) => {
-  if (!URL.canParse(text)) return false;
-  const { protocol, username, password, pathname, search, hash } = new URL(text);
-  return /^https?:$/.test(protocol) && pathname === '/' && `${username}${password}${search}${hash}` === '';
-}, 'must be an absolute http or https URL of host and port alone, such as https://mcp.example.com');
-
-const address = z.string().transform((text, context) => {
-  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:\s]*)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  if (!match || port > 65_535) {
-    context.addIssue({ code: 'custom', message: 'must be host:port, such as 127.0.0.1:8080 or :8080' });
-  }
-  return { host: match?.[1] ?? (match?.[2] || '0.0.0.0'), port };
-});
-
-const apiKey = z.strictObject({
-  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, 'must be 1 to 63 letters, digits, dots, hyphens'),
-  key: z.string().min(24, 'must be at least 24 characters: a key is a password that nobody types'),
-  role: z.enum(['admin', 'agent']).default('agent'),
-  allow: z.array(accessPatternSchema).optional(),
-  deny: z.array(accessPatternSchema).default([]),
-});
-
-const declaredConnection = z.strictObject({
-  kind: z.string().regex(CONNECTION_KIND, 'is not a kind'),
-  name: z.string().regex(CONNECTION_NAME, 'must be lower-case letters, digits and hyphens'),
-  description: z.string().default(''),
-  config: z.record(z.string(), z.unknown()),
-});
 
 type Setting = { schema: z.ZodType; secret?: true; env?: string; flag?: string; about: string };
 
@@ -118,6 +78,15 @@ export const SETTINGS = {
     about: 'Connections that belong to this file: kind, name, description, config. They cannot be edited elsewhere.',
   },
   event_retention: { schema: duration('90d'), about: 'How long the auth event history is kept.' },
+  call_retention: { schema: duration('30d'), about: 'How long the records of calls are kept.' },
+  record_arguments: {
+    schema: yesOrNo.default(false),
+    about: 'Whether the arguments of calls are kept with their records (up to 8 KiB each): they may hold anything.',
+  },
+  metrics_access: {
+    schema: z.enum(['admin', 'agent', 'public']).default('admin'),
+    about: 'Who may read /metrics: an admin, any API key, or anybody. It names the connections.',
+  },
   catalog_interval: { schema: duration('5m'), about: "How often each upstream's tools are listed again." },
   refresh_interval: protocol('refresh_interval', 'How often the refresher looks, at the latest.'),
   access_lead: protocol('access_lead', 'How long before its expiry an access token is refreshed.'),

@@ -7,7 +7,7 @@ import { systemClock, systemRandom } from './clock.ts';
 import type { Config } from './config.ts';
 import { CALLBACK_PATH } from './contract/endpoints.ts';
 import { accessRules, EVERYTHING } from './core/access-rule.ts';
-import type { ApiKeyRecord, Log, Sign, Stores } from './core/ports.ts';
+import type { ApiKeyRecord, Log, MetricsSample, Sign, Stores } from './core/ports.ts';
 import { ACTOR, STDIO_PRINCIPAL } from './core/principal.ts';
 import { createDurably } from './db/durable-file.ts';
 import { createApiKeys, hashToken } from './http/api-keys.ts';
@@ -16,6 +16,7 @@ import { oauthHealth, systemInfo } from './http/overview.ts';
 import { createSignInLink } from './http/sessions.ts';
 import { createMcpFace } from './mcp/face.ts';
 import { createStdioFace, type StdioFace } from './mcp/stdio.ts';
+import type { PrometheusMetrics } from './metrics.ts';
 import type { Teardown } from './teardown.ts';
 import type { Flows } from './wiring.ts';
 
@@ -37,6 +38,7 @@ export type FacesInput = {
   flows: Flows;
   /** Signs what MCP clients carry between two requests. */
   signState: Sign;
+  metrics: PrometheusMetrics;
   log: Log;
 };
 
@@ -93,6 +95,8 @@ export async function createFaces(input: FacesInput, teardown: Teardown): Promis
   const app = createHttpApp({
     flows,
     access: stores.access,
+    calls: stores.calls,
+    metrics: { access: config.metrics_access, read: async () => input.metrics.render(await sampleOf(input)) },
     apiKeys: createApiKeys(apiKeyRecords(config, agentKey)),
     mounts: [face],
     portalDir: existsSync(PORTAL) ? PORTAL : null,
@@ -121,6 +125,26 @@ export async function createFaces(input: FacesInput, teardown: Teardown): Promis
     signInLink,
     agentKey,
     attachSecret,
+  };
+}
+
+async function sampleOf({ flows, stores }: FacesInput): Promise<MetricsSample> {
+  const [found, due] = await Promise.all([
+    flows.connections.list().catch(() => null),
+    stores.credentials.nextDueAt().catch(() => null),
+  ]);
+  const connections =
+    found?.map(({ kind, oauth, issues }) => ({
+      kind,
+      state: oauth?.state ?? null,
+      health: oauth?.health ?? null,
+      valid: issues.length === 0,
+    })) ?? null;
+  const waited = due === null ? 0 : Math.max(0, systemClock.now() - due) / 1_000;
+  return {
+    connections,
+    refresh_lag_seconds: found === null ? null : waited,
+    refreshes_in_flight: flows.refresh.inFlight,
   };
 }
 

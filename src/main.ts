@@ -10,6 +10,7 @@ import { createEgress } from './egress.ts';
 import { clientMetadata, createFaces } from './faces.ts';
 import { type Listener, listen } from './listen.ts';
 import type { StdioFace } from './mcp/stdio.ts';
+import { createMetrics, type PrometheusMetrics } from './metrics.ts';
 import { createAuthorizationServer } from './oauth/authorization-server.ts';
 import { packageVersion } from './package-version.ts';
 import { openStorage, type Storage } from './storage.ts';
@@ -83,7 +84,8 @@ async function start(config: Config, options: PlatformOptions, teardown: Teardow
   const schemas = new Map(kits.map(({ kind, configSchema }) => [kind, configSchema]));
   checkDeclared(config, schemas);
   const storage = await openStorage(config, log, schemas, teardown, options);
-  const flows = openFlows(config, kits, schemas, storage, publicUrl, log, teardown);
+  const metrics = createMetrics();
+  const flows = openFlows({ config, kits, schemas, storage, publicUrl, log, metrics }, teardown);
   for (const { kind, name, config: declared, description } of config.connections) {
     await flows.connections.declare({ kind, name }, { config: declared, description });
   }
@@ -91,7 +93,8 @@ async function start(config: Config, options: PlatformOptions, teardown: Teardow
   const { engine } = storage.opened;
   const { stores } = storage;
   const signState = storage.box.signer('request-state');
-  const faces = await createFaces({ config, version, engine, publicUrl, stores, flows, signState, log }, teardown);
+  const given = { config, version, engine, publicUrl, stores, flows, metrics, signState, log };
+  const faces = await createFaces(given, teardown);
   listener.serve(faces.fetch);
   await flows.start();
   teardown.add(() => flows.stop());
@@ -119,15 +122,17 @@ function checkDeclared(config: Config, schemas: ConfigSchemas): void {
   });
 }
 
-function openFlows(
-  config: Config,
-  kits: readonly Toolkit[],
-  schemas: ConfigSchemas,
-  storage: Storage,
-  publicUrl: string,
-  log: Log,
-  teardown: Teardown,
-): Flows {
+type FlowsNeed = {
+  config: Config;
+  kits: readonly Toolkit[];
+  schemas: ConfigSchemas;
+  storage: Storage;
+  publicUrl: string;
+  log: Log;
+  metrics: PrometheusMetrics;
+};
+
+function openFlows({ config, kits, schemas, storage, publicUrl, log, metrics }: FlowsNeed, teardown: Teardown): Flows {
   const { opened, stores, box, escrow, self } = storage;
   const fetch = createEgress();
   teardown.add(() => fetch.close());
@@ -149,6 +154,7 @@ function openFlows(
     clock: systemClock,
     random: systemRandom,
     log,
+    metrics,
   });
 }
 

@@ -2,12 +2,14 @@ import type { Config } from './config.ts';
 import type { ConfigSchemas } from './core/connection.ts';
 import type {
   AuthorizationServer,
+  CallRecorder,
   Clock,
   Escrow,
   Fetch,
   Fingerprint,
   Locker,
   Log,
+  Metrics,
   Notifier,
   Random,
   Stores,
@@ -16,10 +18,12 @@ import type {
 import { createAccessTokens } from './flows/access-token.ts';
 import type { AuthorizeFlow, ClientCredentialsFlow, DisconnectFlow } from './flows/api.ts';
 import { createAuthorize } from './flows/authorize.ts';
+import { createCallRecords } from './flows/call-records.ts';
 import { createCatalog } from './flows/catalog.ts';
 import type { Catalog } from './flows/catalog-api.ts';
 import { createClientCredentials } from './flows/client-credentials.ts';
 import { type ConnectionsRoom, createConnections } from './flows/connections.ts';
+import { countedSettlements } from './flows/counted-settlements.ts';
 import { createDisconnect } from './flows/disconnect.ts';
 import { createReplyKeeper } from './flows/escrow.ts';
 import { createKeepalive, type Keepalive } from './flows/keepalive.ts';
@@ -45,6 +49,7 @@ export type FlowsInput = {
   clock: Clock;
   random: Random;
   log: Log;
+  metrics: Metrics;
 };
 
 export type Flows = {
@@ -55,6 +60,8 @@ export type Flows = {
   clientCredentials: ClientCredentialsFlow;
   catalog: Catalog;
   keepalive: Keepalive;
+  /** Whatever calls an upstream for somebody records it here. */
+  calls: CallRecorder;
   toolCallFor(publicUrl: string): ToolCall;
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -64,8 +71,10 @@ export type Flows = {
 const STOP_GRACE_MS = 5_000;
 
 /** Builds the stories out of the ports: the one place that knows which flow needs which. */
-export function createFlows(input: FlowsInput): Flows {
-  const { config, stores, escrow, notifier, locker, clock, random, log, self } = input;
+export function createFlows(given: FlowsInput): Flows {
+  const stores = { ...given.stores, credentials: countedSettlements(given.stores.credentials, given.metrics) };
+  const input = { ...given, stores };
+  const { config, escrow, notifier, locker, clock, random, log, self } = input;
   const settings = config.protocol;
   const { revocations, consents, events } = stores;
   const revoker = createRevoker({ ...input, credentials: stores.credentials, revocations, consents, events });
@@ -93,15 +102,10 @@ export function createFlows(input: FlowsInput): Flows {
     accessToken,
     settings: { list_interval: config.catalog_interval },
   });
-  const retention = createRetention({
-    events: stores.events,
-    consents: stores.consents,
-    access: stores.access,
-    locker,
-    clock,
-    log,
-    event_retention: config.event_retention,
-  });
+  const { replica_id } = self;
+  const { record_arguments } = config;
+  const calls = createCallRecords({ ...input, store: stores.calls, replica_id, record_arguments });
+  const retention = createRetention({ ...input, ...stores, ...config });
   return {
     connections: createConnections({
       ...input,
@@ -118,8 +122,10 @@ export function createFlows(input: FlowsInput): Flows {
     clientCredentials,
     catalog,
     keepalive,
+    calls,
     toolCallFor: (publicUrl) => createToolCall({ catalog, publicUrl, log }),
     async start() {
+      calls.start();
       keepalive.start();
       retention.start();
       revoker.start();
@@ -129,6 +135,7 @@ export function createFlows(input: FlowsInput): Flows {
       const stopped = Promise.all([keepalive.stop(), door.stop(), retention.stop(), revoker.stop(), catalog.close()]);
       await Promise.race([stopped, clock.sleep(settings.token_deadline + STOP_GRACE_MS)]);
       await keeper.abandon();
+      await calls.stop();
     },
   };
 }

@@ -3,6 +3,8 @@ import type { ErrorCode } from '../core/errors.ts';
 import {
   authEventListSchema,
   authEventQuerySchema,
+  callListSchema,
+  callQuerySchema,
   connectionInputSchema,
   connectionListSchema,
   connectionParamsSchema,
@@ -139,6 +141,15 @@ export const ENDPOINTS = {
     summary: 'The history of all connections, newest first.',
     query: authEventQuerySchema,
     responses: { 200: json('A page of the history.', authEventListSchema) },
+    problems: [],
+  },
+  listCalls: {
+    method: 'GET',
+    path: `${API_PREFIX}/calls`,
+    role: 'admin',
+    summary: 'The calls through the gateways, newest first; those of a deleted connection, too.',
+    query: callQuerySchema,
+    responses: { 200: json('A page of the records.', callListSchema) },
     problems: [],
   },
   reacquireOAuth: {

@@ -6,7 +6,7 @@ import {
   DECIDERS,
   REVOCATION_REASONS,
 } from '../core/auth-event.ts';
-import { CONNECTION_KIND, connectionNameSchema, OAUTH_GRANTS } from '../core/connection.ts';
+import { OAUTH_GRANTS } from '../core/connection.ts';
 import { FINDING_CODES, SEVERITIES } from '../core/connection-audit.ts';
 import { HEALTHS, type OAuthStatus, RENEWALS } from '../core/connection-status.ts';
 import { CREDENTIAL_STATES } from '../core/credential.ts';
@@ -15,6 +15,8 @@ import { ERROR_TABLE, type ErrorCode, type FieldIssue } from '../core/errors.ts'
 import { FORECAST_REASONS } from '../core/forecast.ts';
 import type { OpenIncident } from '../core/open-incidents.ts';
 import { PROVIDER_IDS } from '../core/provider-profiles.ts';
+import { callListSchema, callRecordSchema } from './call-schemas.ts';
+import { pageLimit } from './parameters.ts';
 
 export type { AuthEventDetail, AuthEventType, Decider, ErrorClass, RevocationReason } from '../core/auth-event.ts';
 export {
@@ -23,6 +25,8 @@ export {
   ERROR_CLASSES,
   REVOCATION_REASONS,
 } from '../core/auth-event.ts';
+export type { CallOutcome } from '../core/call-record.ts';
+export { CALL_OUTCOMES } from '../core/call-record.ts';
 export type { AuthMode, ConnectionKey } from '../core/connection.ts';
 export { AUTH_MODES, CONNECTION_KIND, CONNECTION_NAME, connectionLabel, OAUTH_GRANTS } from '../core/connection.ts';
 export type { Finding } from '../core/connection-audit.ts';
@@ -35,6 +39,8 @@ export type { ErrorCode, FieldIssue } from '../core/errors.ts';
 export { ERROR_TABLE } from '../core/errors.ts';
 export type { GrantGrade } from '../core/grant-grade.ts';
 export { REDACTED } from '../core/redact.ts';
+export { type CallList, type CallRecord, callListSchema, callQuerySchema, callRecordSchema } from './call-schemas.ts';
+export { connectionParamsSchema } from './parameters.ts';
 export { PROVIDER_IDS };
 
 export const ROLES = ['admin', 'agent'] as const;
@@ -242,26 +248,9 @@ export const examinationSchema = z.object({
 });
 export type Examination = z.infer<typeof examinationSchema>;
 
-export const connectionParamsSchema = z.strictObject({
-  kind: z
-    .string()
-    .regex(
-      CONNECTION_KIND,
-      'must be 1 to 31 characters: lower-case letters, digits and hyphens, beginning with a letter',
-    ),
-  name: connectionNameSchema,
-});
-
 const eventType = z.enum(AUTH_EVENT_TYPES, `must be one of ${AUTH_EVENT_TYPES.join(', ')}`);
-const LIMIT_RULE = 'must be a whole number from 1 to 500';
-
 export const authEventQuerySchema = z.strictObject({
-  limit: z.coerce
-    .number<number | string>(LIMIT_RULE)
-    .int(LIMIT_RULE)
-    .min(1, LIMIT_RULE)
-    .max(500, LIMIT_RULE)
-    .default(30),
+  limit: pageLimit,
   before: z
     .string('must be given once')
     .regex(/^\d{1,18}$/, 'must be the next_before of an earlier answer')
@@ -278,6 +267,8 @@ export const authEventQuerySchema = z.strictObject({
 export const WIRE_SCHEMAS = {
   AuthEvent: authEventSchema,
   AuthEventList: authEventListSchema,
+  CallList: callListSchema,
+  CallRecord: callRecordSchema,
   Connection: connectionSchema,
   ConnectionInput: connectionInputSchema,
   ConnectionList: connectionListSchema,

@@ -2,6 +2,7 @@
 export type * from './call-ports.ts';
 export * from './environment.ts';
 export type * from './incident-port.ts';
+export type * from './metrics-port.ts';
 export type * from './oauth-ports.ts';
 export type * from './store-ports.ts';
 export type * from './toolkit.ts';

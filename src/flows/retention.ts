@@ -1,14 +1,17 @@
-import type { AccessStore, AuthEventStore, Clock, ConsentStore, Locker, Log } from '../core/ports.ts';
+import type { AccessStore, AuthEventStore, CallRecordStore, Clock, ConsentStore, Locker, Log } from '../core/ports.ts';
 
 export type RetentionDeps = {
   events: Pick<AuthEventStore, 'prune'>;
   consents: Pick<ConsentStore, 'prune'>;
   access: Pick<AccessStore, 'pruneExpired'>;
+  calls: Pick<CallRecordStore, 'prune'>;
   locker: Locker;
   clock: Clock;
   log: Log;
   /** How long the history is kept, in milliseconds. */
   event_retention: number;
+  /** How long the records of calls are kept, in milliseconds. */
+  call_retention: number;
 };
 
 const DAY_MS = 86_400_000;
@@ -26,21 +29,27 @@ export interface Retention {
 
 /** Deletes what has outlived its use, in batches, one replica at a time. It changes no token and no state. */
 export function createRetention(deps: RetentionDeps): Retention {
-  const { events, consents, access, locker, clock, log } = deps;
+  const { events, consents, access, calls, locker, clock, log } = deps;
   const stopping = new AbortController();
   let loop: Promise<void> = Promise.resolve();
 
-  async function prune(): Promise<{ events: number }> {
-    const now = clock.now();
+  async function inBatches(prune: (limit: number) => Promise<number>): Promise<number> {
     let deleted = 0;
     for (;;) {
-      const batch = await events.prune(now - deps.event_retention, BATCH);
+      const batch = await prune(BATCH);
       deleted += batch;
-      if (batch < BATCH || stopping.signal.aborted) break;
+      if (batch < BATCH || stopping.signal.aborted) return deleted;
     }
+  }
+
+  async function prune(): Promise<{ events: number }> {
+    const now = clock.now();
+    const deleted = await inBatches((limit) => events.prune(now - deps.event_retention, limit));
+    const records = await inBatches((limit) => calls.prune(now - deps.call_retention, limit));
     await consents.prune(now);
     await access.pruneExpired(now);
     if (deleted > 0) log.info('old events were deleted', { events: deleted });
+    if (records > 0) log.info('old records of calls were deleted', { calls: records });
     return { events: deleted };
   }
 

@@ -46,6 +46,7 @@ export function createHttpApp(deps: HttpDeps): HttpApp {
     origins.checkHost(c.req.raw);
     return next();
   });
+  mountMetrics(app, deps, entrance);
   for (const mount of deps.mounts) {
     const enter = (c: Context, part?: string) => {
       origins.checkOrigin(c.req.raw);
@@ -83,6 +84,15 @@ function mountHealth(app: Hono, { health }: HttpDeps): void {
   app.get('/readyz', async (c) => {
     const { ok, checks } = await health.ready();
     return c.json({ status: ok ? 'ready' : 'not_ready', checks }, ok ? 200 : 503, { 'cache-control': 'no-store' });
+  });
+}
+
+/** With a key by default: it names the connections and tells how much they are used. */
+function mountMetrics(app: Hono, { metrics }: HttpDeps, entrance: Entrance): void {
+  app.get('/metrics', async (c) => {
+    if (metrics.access !== 'public') await entrance.admin(c.req.raw, metrics.access);
+    const { content_type, text } = await metrics.read();
+    return c.body(text, 200, { 'content-type': content_type, 'cache-control': 'no-store' });
   });
 }
 

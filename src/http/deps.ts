@@ -1,5 +1,6 @@
+import type { RequiredRole } from '../contract/endpoints.ts';
 import type { ENGINES } from '../contract/schemas.ts';
-import type { AccessStore, Clock, Log, Random } from '../core/ports.ts';
+import type { AccessStore, CallRecordStore, Clock, Log, Random } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
 import type {
   AuthorizeFlow,
@@ -19,6 +20,12 @@ export type Mount = {
 
 export type Readiness = { ok: boolean; checks: Record<string, 'ok' | 'failing'> };
 
+/** What is counted, as Prometheus reads it, and who may read it. */
+export type MetricsPage = {
+  access: RequiredRole;
+  read(): Promise<{ content_type: string; text: string }>;
+};
+
 export type HttpDeps = {
   flows: {
     connections: ConnectionsFlow;
@@ -28,6 +35,8 @@ export type HttpDeps = {
     clientCredentials: ClientCredentialsFlow;
   };
   access: AccessStore;
+  calls: Pick<CallRecordStore, 'list' | 'losses'>;
+  metrics: MetricsPage;
   apiKeys: ApiKeys;
   mounts: readonly Mount[];
   /** The built portal; null where there is none. */

@@ -14,10 +14,12 @@ describeFlow('the retention of events', (world) => {
       events: stores.events,
       consents: stores.consents,
       access: stores.access,
+      calls: stores.calls,
       locker: openLocker(),
       clock,
       log,
       event_retention: 30 * DAY,
+      call_retention: 7 * DAY,
       ...more,
     });
   }
@@ -73,6 +75,17 @@ describeFlow('the retention of events', (world) => {
     const now = world().clock.now();
     expect(consents.prune).toHaveBeenCalledWith(now);
     expect(access.pruneExpired).toHaveBeenCalledWith(now);
+  });
+
+  it('deletes the records of calls by their own age, in batches', async () => {
+    const batches = [1_000, 3];
+    const prune = vi.fn(async () => batches.shift() ?? 0);
+    await retention({ calls: { prune } }).runOnce();
+    expect(prune.mock.calls).toEqual([
+      [world().clock.now() - 7 * DAY, 1_000],
+      [world().clock.now() - 7 * DAY, 1_000],
+    ]);
+    expect(world().messages('info')).toEqual(['old records of calls were deleted']);
   });
 
   it('is the work of one replica at a time, which always gives the lock back', async () => {

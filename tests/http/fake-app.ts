@@ -9,6 +9,8 @@ import type { CallbackResult, ConnectionView, RefreshRequest, RefreshResult } fr
 import { createApiKeys, hashToken } from '../../src/http/api-keys.ts';
 import { createHttpApp } from '../../src/http/app.ts';
 import type { HttpDeps } from '../../src/http/deps.ts';
+import { createMemoryCallRecords } from '../support/memory-call-records.ts';
+import { createMemoryDatabase } from '../support/memory-tables.ts';
 
 export const PUBLIC_URL = 'http://127.0.0.1:8080';
 export const ADMIN_KEY = 'mdp_admin_key';
@@ -126,6 +128,7 @@ export function fakeApp(changes: Partial<HttpDeps> = {}) {
   const calls: { flow: string; input: unknown }[] = [];
   const lines: LogLine[] = [];
   const time = { now: NOW };
+  const records = createMemoryCallRecords(createMemoryDatabase());
   const clock: Clock = {
     now: () => time.now,
     monotonic: () => time.now,
@@ -229,6 +232,8 @@ export function fakeApp(changes: Partial<HttpDeps> = {}) {
       },
     },
     access,
+    calls: records,
+    metrics: { access: 'admin', read: async () => ({ content_type: 'text/plain', text: 'metrics 1' }) },
     apiKeys: createApiKeys([
       { name: 'ops', role: 'admin', key_hash: hashToken(ADMIN_KEY), access: EVERYTHING },
       { name: 'bot', role: 'agent', key_hash: hashToken(AGENT_KEY), access: EVERYTHING },
@@ -258,6 +263,7 @@ export function fakeApp(changes: Partial<HttpDeps> = {}) {
   return {
     deps,
     access,
+    records,
     script,
     views,
     calls,

@@ -52,7 +52,7 @@ const ROOT_NODE = ['crypto', 'dns/promises', 'events', 'http', 'net', 'os', 'url
 /** The root files that the rooms receive as ports: they know core and each other. */
 const PORTS: Room = {
   rooms: ['core'],
-  npm: ['pino', 'undici', 'yaml', 'zod'],
+  npm: ['pino', 'prom-client', 'undici', 'yaml', 'zod'],
   node: [...FILES, ...ROOT_NODE.map((name) => `node:${name}`)],
 };
 /** The root files that wire: they know every room. */
@@ -61,7 +61,16 @@ const WIRING: Room = {
   npm: ['@hono/node-server', 'commander'],
   node: PORTS.node,
 };
-const PORT_FILES = new Set(['clock.ts', 'config.ts', 'egress-address.ts', 'egress-stream.ts', 'egress.ts', 'log.ts']);
+const PORT_FILES = new Set([
+  'clock.ts',
+  'config-values.ts',
+  'config.ts',
+  'egress-address.ts',
+  'egress-stream.ts',
+  'egress.ts',
+  'log.ts',
+  'metrics.ts',
+]);
 
 export const FILE_LINES = 300;
 export const FUNCTION_LINES = 60;

@@ -5,7 +5,7 @@ import type { MemoryTools } from './memory-tables.ts';
 const newest = ({ id: a }: { id: string }, { id: b }: { id: string }) => (a < b ? 1 : -1);
 const asked = <T>(wanted: T | undefined, found: T) => wanted === undefined || wanted === found;
 
-export function createMemoryCallRecords({ memory }: MemoryTools): CallRecordStore {
+export function createMemoryCallRecords({ memory }: Pick<MemoryTools, 'memory'>): CallRecordStore {
   return {
     async append(records, losses) {
       const { tables } = memory;
