@@ -123,7 +123,7 @@ export function createFlows(given: FlowsInput): Flows {
     catalog,
     keepalive,
     calls,
-    toolCallFor: (publicUrl) => createToolCall({ catalog, publicUrl, log }),
+    toolCallFor: (publicUrl) => createToolCall({ catalog, calls, publicUrl, log }),
     async start() {
       calls.start();
       keepalive.start();

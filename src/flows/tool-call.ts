@@ -1,14 +1,17 @@
+import { jsonSize, outcomeOfResult } from '../core/call-record.ts';
 import type { ConnectionKey } from '../core/connection.ts';
 import { connectionLabel } from '../core/connection.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import { AppError, toAppError } from '../core/errors.ts';
-import type { Log, ToolkitCall } from '../core/ports.ts';
+import type { CallBeginning, CallRecorder, Log, ToolkitCall } from '../core/ports.ts';
 import { publishedUri, withMappedResult } from '../core/resource-uri.ts';
 import { RpcError } from '../core/rpc-error.ts';
+import { recorded } from './call-records.ts';
 import type { Catalog, Target, ToolLookup, Viewer } from './catalog-api.ts';
 
 export type ToolCallDeps = {
   catalog: Pick<Catalog, 'view'>;
+  calls: CallRecorder;
   /** Where a person opens the portal. */
   publicUrl: string;
   log: Log;
@@ -134,7 +137,13 @@ class Caller implements ToolCall {
     const { target } = found;
     try {
       const principal = { actor: viewer.principal.actor };
-      const result = await target.upstream.request(method, found.params, { ...call, principal });
+      const result = await recorded(
+        this.#deps.calls,
+        beginning(viewer, method, found, call),
+        call.signal,
+        () => target.upstream.request(method, found.params, { ...call, principal }),
+        (answer) => ({ outcome: outcomeOfResult(answer), response_bytes: jsonSize(answer) }),
+      );
       target.note(null);
       if (result.resultType === 'input_required') return { type: 'input_required', result, key: target.key };
       return { type: 'result', result: mapped(method, result, target), outputSchema: found.outputSchema };
@@ -211,6 +220,23 @@ class Caller implements ToolCall {
     if (method !== 'tools/call') return { type: 'failed', failure };
     return { type: 'result', result: failedResult(failure, outputSchema !== undefined), outputSchema: undefined };
   }
+}
+
+function beginning(
+  { principal }: Viewer,
+  method: ForwardedMethod,
+  { target, params, what }: Found,
+  { client }: Pick<ToolkitCall, 'client'>,
+): CallBeginning {
+  return {
+    key: target.key,
+    actor: principal.actor,
+    method,
+    tool: method === 'tools/call' ? what : undefined,
+    era: client?.session ? 'legacy' : 'modern',
+    request_bytes: jsonSize(params),
+    arguments: params.arguments,
+  };
 }
 
 /** In the merged list, whatever leads to a resource of the upstream leads there under its published URI. */

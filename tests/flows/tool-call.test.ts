@@ -1,9 +1,12 @@
 import { describe, expect, it, vi } from 'vitest';
+import type { CallOutcome } from '../../src/core/call-record.ts';
 import { AppError, type ErrorCode } from '../../src/core/errors.ts';
+import type { ToolkitClient } from '../../src/core/ports.ts';
 import { RpcError } from '../../src/core/rpc-error.ts';
 import type { CatalogView, ToolTarget } from '../../src/flows/catalog-api.ts';
 import { createToolCall } from '../../src/flows/tool-call.ts';
 import { EVERYTHING, silentLog } from '../mcp/gateway.ts';
+import { memoryCalls } from '../support/ports.ts';
 import { tool } from './fake-toolkit.ts';
 
 const KEY = { kind: 'mcp', name: 'crm' };
@@ -26,14 +29,16 @@ function callWith(request: () => Promise<Record<string, unknown>>, changed: Part
     tool: (name, args) =>
       name === 'crm__t' ? { found: true, ...target, arguments: args } : { found: false, reason: 'unknown' },
   };
+  const calls = memoryCalls();
   const toolCall = createToolCall({
+    calls,
     catalog: { view: () => view as CatalogView },
     publicUrl: 'https://platform.example/',
     log: silentLog,
   });
-  const call = (name: string, params: Record<string, unknown>, how: { signal: AbortSignal }) =>
+  const call = (name: string, params: Record<string, unknown>, how: { signal: AbortSignal; client?: ToolkitClient }) =>
     toolCall.call(EVERYTHING, 'tools/call', { ...params, name }, how);
-  return { call, upstream, note };
+  return { call, upstream, note, recorded: calls.ended };
 }
 
 const signal = new AbortController().signal;
@@ -110,6 +115,40 @@ describe('a tool call', () => {
     });
     expect(await call('crm__t', {}, { signal: caller.signal })).toEqual({ type: 'cancelled' });
     expect(note).not.toHaveBeenCalled();
+  });
+
+  it.each<[string, () => Promise<Record<string, unknown>>, CallOutcome]>([
+    ['a result', async () => ({ content: [] }), 'ok'],
+    ["the tool's own failure", async () => ({ content: [], isError: true }), 'tool_error'],
+    ['a wish for input', async () => ({ resultType: 'input_required', inputRequests: {} }), 'input_required'],
+    ['a JSON-RPC error', () => Promise.reject(new RpcError(7, 'theirs')), 'upstream_error'],
+    ['a connection that needs a person', () => Promise.reject(new AppError('needs_person', 'x')), 'needs_person'],
+    ['silence', () => Promise.reject(new AppError('timeout', 'x')), 'timeout'],
+    ['a fault', () => Promise.reject(new Error('x')), 'internal'],
+  ])('leaves one record: %s', async (_what, request, outcome) => {
+    const { call, recorded } = callWith(request);
+    await call('crm__t', { arguments: { a: 1 } }, { signal });
+    expect(recorded).toMatchObject([
+      {
+        key: KEY,
+        actor: 'apikey:a',
+        method: 'tools/call',
+        tool: 'their name',
+        era: 'modern',
+        arguments: { a: 1 },
+        request_bytes: JSON.stringify({ name: 'their name', arguments: { a: 1 } }).length,
+        outcome,
+      },
+    ]);
+  });
+
+  it('leaves a record of a caller that gave up, of its era, and none where there is no such tool', async () => {
+    const client = { session: { id: 's', ended: signal }, capabilities: {}, ask: async () => ({}), notify: () => {} };
+    const gone = AbortSignal.abort();
+    const { call, recorded } = callWith(() => Promise.reject(new Error('aborted')));
+    await call('nope', {}, { signal });
+    await call('crm__t', {}, { signal: gone, client });
+    expect(recorded).toMatchObject([{ outcome: 'cancelled', era: 'legacy' }]);
   });
 
   it('keeps the flag of its connection true', async () => {

@@ -27,6 +27,7 @@ import type { Catalog } from '../../src/flows/catalog-api.ts';
 import { createToolCall, type ToolCall } from '../../src/flows/tool-call.ts';
 import { createMcpFace, type McpFace, type McpFaceDeps } from '../../src/mcp/face.ts';
 import { createMcpToolkit } from '../../src/toolkits/mcp/index.ts';
+import { memoryCalls } from '../support/ports.ts';
 
 export const silentLog: Log = {
   debug: () => undefined,
@@ -175,7 +176,8 @@ export async function openGateway(options: GatewayOptions = {}): Promise<Gateway
     log: silentLog,
     settings: { retry_min: 50, retry_max: 200, ...options.settings },
   });
-  const toolCall = createToolCall({ catalog, publicUrl: 'https://platform.example/', log: silentLog });
+  const calls = memoryCalls();
+  const toolCall = createToolCall({ catalog, calls, publicUrl: 'https://platform.example/', log: silentLog });
   const face = createMcpFace({
     catalog,
     toolCall,

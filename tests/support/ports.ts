@@ -2,6 +2,9 @@ import { createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import type {
   AuthorizationServer,
+  CallBeginning,
+  CallEnd,
+  CallRecorder,
   Clock,
   Escrow,
   EscrowEntry,
@@ -140,6 +143,12 @@ export function memoryNotifier(): Notifier & { published: string[] } {
       return () => set.delete(listener);
     },
   };
+}
+
+/** A recorder that keeps what it is told, each call with its end. */
+export function memoryCalls(): CallRecorder & { ended: (CallBeginning & CallEnd)[] } {
+  const ended: (CallBeginning & CallEnd)[] = [];
+  return { ended, begin: (call) => (end) => void ended.push({ ...call, ...end }) };
 }
 
 export type Deferred<T> = { promise: Promise<T>; resolve(value: T): void; reject(error: unknown): void };
