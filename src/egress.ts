@@ -3,10 +3,11 @@ import type { LookupFunction } from 'node:net';
 import { isIP } from 'node:net';
 import type { Dispatcher } from 'undici';
 import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
-import type { Fetch, FetchInit } from './core/ports.ts';
+import type { Fetch, FetchInit, TlsMaterial } from './core/ports.ts';
 import { EgressError } from './core/ports.ts';
 import { classifyAddress } from './egress-address.ts';
 import { follow, relay } from './egress-stream.ts';
+import { tlsMark, tlsOptions } from './egress-tls.ts';
 
 export type EgressOptions = {
   /** Name → addresses. The default asks the machine's resolver, so /etc/hosts counts. */
@@ -23,6 +24,8 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const HEADERS_TIMEOUT_MS = 900_000;
 /** Well before servers that say nothing, or promise a minute, close a connection that rests. */
 const IDLE_MS = 30_000;
+/** One for each set of certificates and policy; what is no longer used, as after a change, ends behind these. */
+const MAX_AGENTS = 256;
 
 const systemResolve = async (hostname: string): Promise<readonly string[]> =>
   (await dnsLookup(hostname, { all: true, order: 'verbatim' })).map((entry) => entry.address);
@@ -117,16 +120,22 @@ function pinningConnector(
   resolve: (hostname: string) => Promise<readonly string[]>,
   policy: Policy,
   timeout: number,
+  tls: TlsMaterial | undefined,
 ): buildConnector.connector {
   return (options, callback) => {
     const fail = (error: unknown) =>
       callback(connectError(error, options.protocol, options.host ?? options.hostname), null);
     allowedAddresses(resolve, policy, options.protocol, options.hostname).then((addresses) => {
       const lookup = pinnedLookup(addresses);
-      const connect = buildConnector({ lookup, timeout, allowH2: false, autoSelectFamily: true });
-      connect({ ...options, hostname: bareHost(options.hostname) }, (error, socket) =>
-        error ? fail(error) : callback(null, socket as NonNullable<typeof socket>),
-      );
+      const base = { lookup, timeout, allowH2: false, autoSelectFamily: true, ...tlsOptions(tls) };
+      // What Node cannot use of the material it says by throwing.
+      try {
+        buildConnector(base)({ ...options, hostname: bareHost(options.hostname) }, (error, socket) =>
+          error ? fail(error) : callback(null, socket as NonNullable<typeof socket>),
+        );
+      } catch (error) {
+        fail(error);
+      }
     }, fail);
   };
 }
@@ -183,12 +192,19 @@ export function createEgress(options: EgressOptions = {}): Fetch & { close(): Pr
   const timeout = options.connect_timeout_ms ?? CONNECT_TIMEOUT_MS;
   const agents = new Map<string, Agent>();
 
-  const agentFor = (policy: Policy, connection: 'pooled' | 'fresh'): Agent => {
-    const id = `${policy} ${connection}`;
+  const agentFor = (policy: Policy, { connection = 'pooled', tls }: FetchInit): Agent => {
+    const id = `${policy} ${connection} ${tls ? tlsMark(tls) : ''}`;
     const known = agents.get(id);
+    // Last in the order of a Map: the one that rests the longest goes first.
+    if (known && agents.delete(id)) agents.set(id, known);
     if (known) return known;
+    for (const [oldest, resting] of agents) {
+      if (agents.size < MAX_AGENTS) break;
+      agents.delete(oldest);
+      void resting.close();
+    }
     const agent = new Agent({
-      connect: pinningConnector(resolve, policy, timeout),
+      connect: pinningConnector(resolve, policy, timeout, tls),
       headersTimeout: HEADERS_TIMEOUT_MS,
       keepAliveMaxTimeout: IDLE_MS,
       // Event streams may be silent for hours.
@@ -219,7 +235,7 @@ export function createEgress(options: EgressOptions = {}): Fetch & { close(): Pr
     const written = onWritten(() => {
       phase = 'perhaps_sent';
     });
-    const dispatcher = agentFor(policy, init.connection ?? 'pooled').compose(written);
+    const dispatcher = agentFor(policy, init).compose(written);
     const fail = (error: unknown) => egressError(error, phase, url.host, init.signal);
     const { signal, release } = follow(init.signal);
     try {

@@ -8,6 +8,7 @@ import type { PreparedEngine } from './db/embedded/data-directory.ts';
 import { removeOwnerRecord, writeOwnerRecord } from './db/embedded/owner-file.ts';
 import { createEgress } from './egress.ts';
 import { clientMetadata, createFaces } from './faces.ts';
+import { keyMaterialIssues } from './key-material.ts';
 import { type Listener, listen } from './listen.ts';
 import type { StdioFace } from './mcp/stdio.ts';
 import { createMetrics, type PrometheusMetrics } from './metrics.ts';
@@ -145,11 +146,15 @@ function openFlows({ config, kits, schemas, storage, publicUrl, log, metrics }: 
     self,
     escrow,
     fingerprint: box.fingerprint,
-    authorizationServer: createAuthorizationServer({ fetch, clock: systemClock, clientMetadata: clientName }),
+    authorizationServer: createAuthorizationServer({
+      ...{ fetch, clock: systemClock, random: systemRandom },
+      clientMetadata: clientName,
+    }),
     locker: opened.locker,
     notifier: opened.notifier,
     redirectUri: publicUrl + CALLBACK_PATH,
     clientIdMetadataUrl: clientMetadata(publicUrl)?.url ?? null,
+    keyMaterialIssues,
     fetch,
     clock: systemClock,
     random: systemRandom,

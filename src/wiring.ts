@@ -7,6 +7,7 @@ import type {
   Escrow,
   Fetch,
   Fingerprint,
+  KeyMaterialCheck,
   Locker,
   Log,
   Metrics,
@@ -45,6 +46,7 @@ export type FlowsInput = {
   notifier: Notifier;
   redirectUri: string;
   clientIdMetadataUrl: string | null;
+  keyMaterialIssues: KeyMaterialCheck;
   fetch: Fetch;
   clock: Clock;
   random: Random;

@@ -23,17 +23,24 @@ export function clientVerdict(answer: TokenAnswer, deadGrantCodes: readonly stri
   return answer.error === 'invalid_client' || WRONG_CLIENT_CODES.includes(answer.error) ? 'refused' : 'unclear';
 }
 
-/** Which ways are worth trying, the configured one first; without a secret there is but one. */
-export function methodsToTry(configured: TokenEndpointAuthMethod, hasSecret: boolean): TokenEndpointAuthMethod[] {
-  if (!hasSecret) return ['none'];
-  return [configured, ...TOKEN_ENDPOINT_AUTH_METHODS.filter((method) => method !== configured)];
+/** Which ways are worth trying, the configured one first: those of what it has, and a secret may be needless. */
+export function methodsToTry(
+  configured: TokenEndpointAuthMethod,
+  has: { secret: boolean; private_key: boolean },
+): TokenEndpointAuthMethod[] {
+  if (!has.secret && !has.private_key) return ['none'];
+  const possible = TOKEN_ENDPOINT_AUTH_METHODS.filter((method) => {
+    if (method === 'private_key_jwt') return has.private_key;
+    return method === 'none' || has.secret;
+  });
+  return [configured, ...possible.filter((method) => method !== configured)];
 }
 
 /** Who can mend a client that is refused depends on where it comes from. */
 export function refusedClientAdvice(source: ClientBinding['client_source']): string {
   switch (source) {
     case 'config':
-      return 'Check oauth2_client_id, oauth2_client_secret and oauth2_token_endpoint_auth_method.';
+      return 'Check oauth2_client_id, oauth2_client_secret (or oauth2_client_private_key_pem) and oauth2_token_endpoint_auth_method.';
     case 'dynamic_registration':
       return 'Connect it in a browser again: this server then registers another client there.';
     case 'client_id_metadata_document':

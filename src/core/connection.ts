@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseDuration } from './duration.ts';
 import type { FieldIssue } from './errors.ts';
 import { profileOverrideSchema, providerIdSchema } from './provider-profile.ts';
+import { REDACTED } from './redact.ts';
 
 /** A connection is identified by its kind and its name, everywhere. */
 export type ConnectionKey = { kind: string; name: string };
@@ -26,6 +27,7 @@ export const TOKEN_ENDPOINT_AUTH_METHODS = [
   'client_secret_basic_raw',
   'client_secret_post',
   'none',
+  'private_key_jwt',
 ] as const;
 export type TokenEndpointAuthMethod = (typeof TOKEN_ENDPOINT_AUTH_METHODS)[number];
 
@@ -84,6 +86,16 @@ const secretText = z
   .min(1, 'must not be empty')
   .refine((text) => !/[\r\n\0]/.test(text), 'must not contain line breaks');
 
+/** Text that holds such blocks, or stands for one that is stored; whether they are sound is asked before it is saved. */
+const pem = (label: string) =>
+  z
+    .string()
+    .trim()
+    .refine(
+      (text) => text === REDACTED || new RegExp(`^-----BEGIN [A-Z ]*${label}-----$`, 'm').test(text),
+      `must be PEM text, beginning with a line -----BEGIN ${label}-----`,
+    );
+
 /** The keys that every kind of connection shares: how to authenticate, and how long to wait. */
 export const sharedConfigShape = {
   auth_mode: z.enum(AUTH_MODES).default('none'),
@@ -104,12 +116,17 @@ export const sharedConfigShape = {
   oauth2_revocation_url: absoluteUrl.optional(),
   oauth2_client_id: z.string().min(1).optional(),
   oauth2_client_secret: secretText.optional(),
+  oauth2_client_private_key_pem: pem('PRIVATE KEY').optional(),
+  oauth2_client_key_id: z.string().trim().min(1, 'must not be empty').optional(),
   oauth2_scope: z.string().trim().optional(),
   oauth2_prompt: z.string().min(1).optional(),
   oauth2_authorize_params: z.record(z.string().min(1), z.string()).optional(),
   oauth2_token_endpoint_auth_method: z.enum(TOKEN_ENDPOINT_AUTH_METHODS).optional(),
   oauth2_refresh_max_lifetime: duration.optional(),
   oauth2_resource: z.union([z.enum(['auto', 'off']), absoluteUrl]).optional(),
+  tls_ca_bundle_pem: pem('CERTIFICATE').optional(),
+  mtls_client_cert_pem: pem('CERTIFICATE').optional(),
+  mtls_client_key_pem: pem('PRIVATE KEY').optional(),
   connect_timeout: duration.optional(),
   call_timeout: duration.optional(),
 } as const;
@@ -133,9 +150,21 @@ function checkClientCredentials(config: SharedConfig, issue: (path: string, mess
   if (config.oauth2_grant !== 'client_credentials') return;
   const because = 'is required when oauth2_grant is client_credentials';
   if (!config.oauth2_client_id) issue('oauth2_client_id', because);
-  if (!config.oauth2_client_secret) issue('oauth2_client_secret', because);
+  if (!config.oauth2_client_secret && !config.oauth2_client_private_key_pem) issue('oauth2_client_secret', because);
   if (config.oauth2_token_endpoint_auth_method === 'none') {
     issue('oauth2_token_endpoint_auth_method', 'must not be none when oauth2_grant is client_credentials');
+  }
+}
+
+/** A client that proves itself by a signature (RFC 7523 §2.2). */
+function checkSigningClient(config: SharedConfig, issue: (path: string, message: string) => void): void {
+  const key = config.oauth2_client_private_key_pem;
+  if (key && !config.oauth2_client_id) issue('oauth2_client_id', 'is required beside oauth2_client_private_key_pem');
+  if (config.oauth2_token_endpoint_auth_method === 'private_key_jwt' && !key) {
+    issue('oauth2_client_private_key_pem', 'is required by private_key_jwt');
+  }
+  if (config.oauth2_client_key_id && !key) {
+    issue('oauth2_client_private_key_pem', 'is required beside oauth2_client_key_id');
   }
 }
 
@@ -157,8 +186,15 @@ export function checkSharedConfig(config: SharedConfig, context: z.RefinementCtx
     issue('oauth2_client_id', 'is required beside oauth2_client_secret');
   }
   checkClientCredentials(config, issue);
+  checkSigningClient(config, issue);
   if (config.oauth2_token_endpoint_auth_method?.startsWith('client_secret') && !config.oauth2_client_secret) {
     issue('oauth2_client_secret', `is required by ${config.oauth2_token_endpoint_auth_method}`);
+  }
+  if (config.mtls_client_key_pem && !config.mtls_client_cert_pem) {
+    issue('mtls_client_cert_pem', 'is required beside mtls_client_key_pem');
+  }
+  if (config.mtls_client_cert_pem && !config.mtls_client_key_pem) {
+    issue('mtls_client_key_pem', 'is required beside mtls_client_cert_pem');
   }
   for (const name of Object.keys(config.oauth2_authorize_params ?? {})) {
     if (OWNED_AUTHORIZE_PARAMS.has(name)) issue('oauth2_authorize_params', `must not set ${name}: the flow sets it`);

@@ -15,8 +15,12 @@ export type ClientBinding = {
   revocation_endpoint: string | null;
   client_id: string;
   token_endpoint_auth_method: TokenEndpointAuthMethod;
+  /** How a client that signs names its key and the server (RFC 7523 §3); only beside `private_key_jwt`. */
+  client_assertion?: { key_id: string | null; audience: string };
   /** RFC 8707, as sent at the consent and again at each refresh; null: not sent. */
   resource: string | null;
+  /** Certificates that the server's own may be traced to, beside those that everybody trusts. */
+  tls_ca_bundle_pem?: string;
   /** The scope asked for; some providers want it again at each refresh. */
   scope: string | null;
   client_source: 'config' | 'client_id_metadata_document' | 'dynamic_registration';

@@ -1,3 +1,5 @@
+import type { ConnectionConfig } from './connection.ts';
+import type { FieldIssue } from './errors.ts';
 import type { Secret } from './redact.ts';
 import type { Instant } from './token-set.ts';
 
@@ -31,6 +33,15 @@ export interface Log {
   child(fields: LogFields): Log;
 }
 
+/** Certificates and keys of one destination, as PEM. */
+export type TlsMaterial = {
+  /** Trusted beside the authorities that everybody trusts. */
+  ca?: string;
+  /** Shown to the server, which asks for it; its chain may follow it. */
+  cert?: string;
+  key?: Secret;
+};
+
 export type FetchInit = {
   method?: string;
   headers?: Record<string, string> | Headers;
@@ -48,6 +59,8 @@ export type FetchInit = {
    * from a remote document, so it may lead into a private network only where `origin_of_trust` does.
    */
   trust: { url: 'typed' } | { url: 'discovered'; origin_of_trust: string };
+  /** Left out: the authorities that everybody trusts, and no client certificate. */
+  tls?: TlsMaterial;
 };
 
 /**
@@ -74,3 +87,6 @@ export type Sign = (text: string) => string;
 
 /** Turns a refresh token into a short keyed mark: equal for equal tokens, useless to anybody without the key. */
 export type Fingerprint = (token: Secret) => string;
+
+/** What is unsound about the keys and certificates of a configuration, each with the name of its field. */
+export type KeyMaterialCheck = (config: ConnectionConfig, now: Instant) => FieldIssue[];

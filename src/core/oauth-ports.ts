@@ -60,6 +60,7 @@ export type TokenRequestTaste = Pick<ProviderProfile, 'scope_on_refresh' | 'toke
 
 export type TokenRequestClient = {
   binding: ClientBinding;
+  /** What it proves itself with: under `private_key_jwt` its private key as PEM, else its secret. */
   client_secret: Secret | null;
 };
 
@@ -107,7 +108,7 @@ export interface AuthorizationServer {
   /** RFC 7591. @throws AppError `registration_failed` */
   register(
     metadata: ServerMetadata,
-    request: { redirect_uri: string; scope: string | null; trust: string },
+    request: { redirect_uri: string; scope: string | null; trust: string; tls_ca_bundle_pem?: string },
   ): Promise<RegisteredClient>;
   /** Never rejects: a failure is a TokenReply. Listens for `listen_ms`, well past the caller's own deadline (rule 9). */
   exchangeCode(

@@ -29,6 +29,11 @@ export type ProviderFacts = {
   scope_on_refresh: boolean;
   /** How a client with a secret proves itself; null: as the server's metadata says. */
   token_endpoint_auth_method: 'client_secret_basic' | 'client_secret_basic_raw' | 'client_secret_post' | 'none' | null;
+  /**
+   * What a client that signs (`private_key_jwt`) names as the audience. The issuer is what the successor of RFC 7523 asks
+   * for, since a token endpoint may be named by another server, too; some know their token endpoint alone.
+   */
+  client_assertion_audience: 'issuer' | 'token_endpoint';
   /** The `Accept` header of a token request: some answer in another form without it. */
   token_accept: string;
   /** How long its access tokens live where an answer does not say. For the forecast, never for a verdict. */
@@ -77,6 +82,7 @@ export const UNKNOWN_PROVIDER: ProviderProfile = {
   accepts_resource: true,
   scope_on_refresh: false,
   token_endpoint_auth_method: null,
+  client_assertion_audience: 'issuer',
   token_accept: 'application/json',
   access_lifetime: null,
   refresh_idle_lifetime: null,

@@ -41,6 +41,7 @@ const overrideShape = {
     'client_secret_post',
     'none',
   ]).nullable(),
+  client_assertion_audience: choice(['issuer', 'token_endpoint']),
   token_accept: text.regex(/^[\x20-\x7E]+$/, 'must be a media type'),
   access_lifetime: lifetime,
   refresh_idle_lifetime: lifetime,

@@ -34,6 +34,7 @@ const DESCRIBED: readonly ProviderProfile[] = [
     title: 'Okta',
     source: 'described',
     hosts: ['.okta.com', '.oktapreview.com'],
+    client_assertion_audience: 'token_endpoint',
     scope_for_refresh_token: OFFLINE_ACCESS,
   }),
   profile({
@@ -60,6 +61,7 @@ const DESCRIBED: readonly ProviderProfile[] = [
     title: 'Microsoft Entra',
     source: 'described',
     hosts: ['login.microsoftonline.com'],
+    client_assertion_audience: 'token_endpoint',
     scope_for_refresh_token: OFFLINE_ACCESS,
     accepts_resource: false,
     scope_on_refresh: true,

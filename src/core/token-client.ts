@@ -1,7 +1,8 @@
 import { originOfTrust } from './authorization-request.ts';
-import type { ConnectionConfig } from './connection.ts';
+import type { ConnectionConfig, TokenEndpointAuthMethod } from './connection.ts';
 import { type ClientBinding, isClientCredentials } from './credential.ts';
 import type { TokenRequestClient } from './oauth-ports.ts';
+import { connectionProfile } from './provider-profile.ts';
 import { Secret } from './redact.ts';
 
 const originOf = (url: string) => new URL(url).origin;
@@ -12,8 +13,41 @@ function corrected(typed: string | undefined, bound: string): string {
 }
 
 /**
+ * How the configured client proves itself as far as its fields say it: as named, or by the only thing that it has.
+ * @returns undefined where they do not: a secret may be sent in several ways.
+ */
+export function typedMethod(
+  config: ConnectionConfig,
+  bound: TokenEndpointAuthMethod | null,
+): TokenEndpointAuthMethod | undefined {
+  if (config.oauth2_token_endpoint_auth_method) return config.oauth2_token_endpoint_auth_method;
+  if (config.oauth2_client_secret) return bound === 'private_key_jwt' ? 'client_secret_basic' : undefined;
+  return config.oauth2_client_private_key_pem ? 'private_key_jwt' : undefined;
+}
+
+/** The configured client, proving itself in this way. What is not configured is taken from what was bound. */
+export function provingBy(
+  method: TokenEndpointAuthMethod,
+  config: ConnectionConfig,
+  client: TokenRequestClient,
+): TokenRequestClient {
+  const { client_assertion: _former, ...binding } = client.binding;
+  const signs = method === 'private_key_jwt';
+  const proof = signs ? config.oauth2_client_private_key_pem : config.oauth2_client_secret;
+  const { issuer, token_endpoint } = binding;
+  const { client_assertion_audience } = connectionProfile(config, token_endpoint);
+  const audience = client_assertion_audience === 'token_endpoint' ? token_endpoint : (issuer ?? token_endpoint);
+  const client_assertion = { key_id: config.oauth2_client_key_id ?? null, audience };
+  return {
+    binding: { ...binding, token_endpoint_auth_method: method, ...(signs ? { client_assertion } : {}) },
+    client_secret: proof === undefined ? client.client_secret : new Secret(proof),
+  };
+}
+
+/**
  * The client as bound at the consent, to present its tokens with. What an operator corrected since then heals it without
- * a new consent: the path of the token endpoint, and the secret and method of the same client.
+ * a new consent: the path of the token endpoint, whom its certificate is traced to, and the secret and method of the same
+ * client.
  * @param config null where it cannot be used: then nothing but what was bound counts.
  */
 export function tokenRequestClient(
@@ -27,10 +61,11 @@ export function tokenRequestClient(
     ? { client_id: config?.oauth2_client_id ?? binding.client_id, scope: config?.oauth2_scope ?? binding.scope }
     : {};
   const bound = { ...binding, token_endpoint, ...own };
+  if (config) delete bound.tls_ca_bundle_pem;
+  if (config?.tls_ca_bundle_pem) bound.tls_ca_bundle_pem = config.tls_ca_bundle_pem;
   if (config?.oauth2_client_id !== bound.client_id) return { binding: bound, client_secret: stored };
-  const client_secret = config.oauth2_client_secret ? new Secret(config.oauth2_client_secret) : stored;
-  const method = config.oauth2_token_endpoint_auth_method ?? binding.token_endpoint_auth_method;
-  return { binding: { ...bound, token_endpoint_auth_method: method }, client_secret };
+  const method = typedMethod(config, binding.token_endpoint_auth_method) ?? binding.token_endpoint_auth_method;
+  return provingBy(method, config, { binding: bound, client_secret: stored });
 }
 
 /** The typed URL by which the server of a binding may be reached in a private network. */

@@ -4,7 +4,7 @@ import { type Credential, idpHostOf } from '../core/credential.ts';
 import type { AuthorizationServer, Clock, Random, TokenRequestClient, ToolkitTest } from '../core/ports.ts';
 import { connectionProfile } from '../core/provider-profile.ts';
 import { Secret } from '../core/redact.ts';
-import { tokenRequestClient, trustOf } from '../core/token-client.ts';
+import { provingBy, tokenRequestClient, trustOf } from '../core/token-client.ts';
 import { readTokenReply, type TokenAnswer } from '../core/token-response.ts';
 
 export type ClientCheckDeps = {
@@ -58,8 +58,15 @@ export async function checkClient(
   const configured = client.binding.token_endpoint_auth_method;
   const { dead_grant_codes } = connectionProfile(config, client.binding.token_endpoint);
   const trials: ClientTrial[] = [];
-  for (const method of methodsToTry(configured, client.client_secret !== null)) {
-    const asking = { ...client, binding: { ...client.binding, token_endpoint_auth_method: method } };
+  const own = config.oauth2_client_id === client.binding.client_id;
+  const has = {
+    secret: own ? config.oauth2_client_secret !== undefined : client.client_secret !== null,
+    private_key: own && config.oauth2_client_private_key_pem !== undefined,
+  };
+  for (const method of methodsToTry(configured, has)) {
+    const asking = own
+      ? provingBy(method, config, client)
+      : { ...client, binding: { ...client.binding, token_endpoint_auth_method: method } };
     const answer = await presentBogusToken(deps, asking, config);
     const verdict = clientVerdict(answer, dead_grant_codes);
     trials.push({ method, verdict, idp_error_code: answer.type === 'error' ? answer.error : null });

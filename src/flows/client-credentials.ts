@@ -95,7 +95,7 @@ export function createClientCredentials(deps: ClientCredentialsDeps): ClientCred
       asked: 'a token',
       again: 'Try again',
       refusedHint: () =>
-        'Check oauth2_client_id, oauth2_client_secret, oauth2_token_endpoint_auth_method and oauth2_scope.',
+        'Check oauth2_client_id, oauth2_client_secret (or oauth2_client_private_key_pem), oauth2_token_endpoint_auth_method and oauth2_scope.',
     });
     // Not a failure for the history: the token is on this server's disk, and `connect_completed` will follow.
     if (settled) await record(key, 'connect_failed', actor, idp_host, detail);

@@ -22,6 +22,7 @@ import type {
   ConnectionSource,
   ConnectionStore,
   CredentialStore,
+  KeyMaterialCheck,
   Log,
   Notifier,
   Random,
@@ -46,6 +47,7 @@ export type ConnectionsDeps = {
   clock: Clock;
   random: Random;
   log: Log;
+  keyMaterialIssues: KeyMaterialCheck;
   /** Opens what the connection leads to, for a test. */
   testUpstream(connection: Connection, signal: AbortSignal): Promise<ToolkitTest>;
 };
@@ -119,7 +121,10 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       const message = `${connectionLabel(key)} was not saved: ${listIssues(resolved.issues)}.`;
       throw new AppError('secret_required', message, { issues: resolved.issues });
     }
-    return resolved.config as ConnectionConfig;
+    const config = resolved.config as ConnectionConfig;
+    const unsound = deps.keyMaterialIssues(config, clock.now());
+    if (unsound.length > 0) throw invalid(key, unsound);
+    return config;
   }
 
   /** Whoever corrects what failed sees at once whether it works, and waits out no backoff. */

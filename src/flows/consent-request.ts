@@ -23,6 +23,7 @@ import type {
 } from '../core/ports.ts';
 import { connectionProfile, type ProviderProfile } from '../core/provider-profile.ts';
 import { Secret } from '../core/redact.ts';
+import { provingBy, typedMethod } from '../core/token-client.ts';
 import { forgetRefused, isStillRegistered } from './dead-registration.ts';
 
 export type ConsentRequestDeps = {
@@ -40,7 +41,7 @@ export type ConsentRequestDeps = {
 /** RFC 7636 §4.1: 32 bytes give the recommended 43 characters. */
 const VERIFIER_BYTES = 32;
 
-type Client = Pick<ClientBinding, 'client_id' | 'token_endpoint_auth_method' | 'client_source'> & {
+type Client = Pick<ClientBinding, 'client_id' | 'token_endpoint_auth_method' | 'client_assertion' | 'client_source'> & {
   client_secret: Secret | null;
 };
 
@@ -63,6 +64,7 @@ export function bindingOf(
     revocation_endpoint: config.oauth2_revocation_url ?? metadata.revocation_endpoint,
     resource,
     scope,
+    ...(config.tls_ca_bundle_pem ? { tls_ca_bundle_pem: config.tls_ca_bundle_pem } : {}),
   };
 }
 
@@ -73,15 +75,16 @@ export function configuredClient(
 ): Client | undefined {
   if (!config.oauth2_client_id) return undefined;
   const secret = config.oauth2_client_secret;
-  return {
-    client_id: config.oauth2_client_id,
-    client_secret: secret === undefined ? null : new Secret(secret),
-    token_endpoint_auth_method:
-      config.oauth2_token_endpoint_auth_method ??
-      (secret === undefined ? null : profile.token_endpoint_auth_method) ??
-      defaultAuthMethod(secret !== undefined, metadata.token_endpoint_auth_methods_supported),
-    client_source: 'config',
-  };
+  const method =
+    typedMethod(config, null) ??
+    (secret === undefined ? null : profile.token_endpoint_auth_method) ??
+    defaultAuthMethod(secret !== undefined, metadata.token_endpoint_auth_methods_supported);
+  const bound = { ...bindingOf(config, metadata, null, null), client_id: config.oauth2_client_id };
+  const binding = { ...bound, token_endpoint_auth_method: method, client_source: 'config' } as const;
+  const proving = provingBy(method, config, { binding, client_secret: null });
+  const { client_id, token_endpoint_auth_method, client_source, client_assertion } = proving.binding;
+  const signs = client_assertion === undefined ? {} : { client_assertion };
+  return { client_id, token_endpoint_auth_method, client_source, ...signs, client_secret: proving.client_secret };
 }
 
 /** The client that we registered there before; undefined when there is none, or the server no longer knows it. */
@@ -135,6 +138,7 @@ async function chooseClient(
     redirect_uri,
     scope,
     trust: originOfTrust(config),
+    ...(config.tls_ca_bundle_pem ? { tls_ca_bundle_pem: config.tls_ca_bundle_pem } : {}),
   });
   await registrations.save(key, registered);
   return fromRegistration(registered);

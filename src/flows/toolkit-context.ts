@@ -1,5 +1,6 @@
 import { connectionLabel } from '../core/connection.ts';
 import type { Clock, Connection, Fetch, Log, Random, Stores, ToolkitContext } from '../core/ports.ts';
+import { fetchOf } from '../core/tls-material.ts';
 import type { AccessTokenFor } from './api.ts';
 
 export type ToolkitContextDeps = {
@@ -19,7 +20,7 @@ export function toolkitContext(deps: ToolkitContextDeps, connection: Connection)
     key,
     config,
     accessToken: (options) => accessToken(key, options),
-    fetch,
+    fetch: fetchOf(fetch, config),
     log: log.child({ connection: connectionLabel(key) }),
     clock,
     random,

@@ -1,6 +1,14 @@
 import { createHash } from 'node:crypto';
-import type { AuthorizationServer, Clock, Fetch, TokenRequestClient, TokenRequestTaste } from '../core/ports.ts';
+import type {
+  AuthorizationServer,
+  Clock,
+  Fetch,
+  Random,
+  TokenRequestClient,
+  TokenRequestTaste,
+} from '../core/ports.ts';
 import { providerProfile } from '../core/provider-profile.ts';
+import { fetchOf } from '../core/tls-material.ts';
 import { discover } from './discovery.ts';
 import type { ClientMetadata } from './registration.ts';
 import { registerClient } from './registration.ts';
@@ -14,12 +22,13 @@ function tasteOf({ binding }: TokenRequestClient, { profile }: { profile?: Token
 export function createAuthorizationServer(tools: {
   fetch: Fetch;
   clock: Clock;
+  random: Random;
   /** How we introduce ourselves where we register (RFC 7591). */
   clientMetadata: ClientMetadata;
 }): AuthorizationServer {
   return {
     codeChallenge: async (verifier) => createHash('sha256').update(verifier, 'ascii').digest('base64url'),
-    discover: (config) => discover(tools, config),
+    discover: (config) => discover({ ...tools, fetch: fetchOf(tools.fetch, config) }, config),
     register: (metadata, request) => registerClient(tools, metadata, request),
     exchangeCode: (client, request) =>
       tokenRequest(tools, client, {

@@ -10,7 +10,12 @@ import { failureOf, isFields, textOf } from './remote-document.ts';
 
 export type ClientMetadata = { client_name: string; client_uri?: string };
 
-export type RegistrationRequest = { redirect_uri: string; scope: string | null; trust: string };
+export type RegistrationRequest = {
+  redirect_uri: string;
+  scope: string | null;
+  trust: string;
+  tls_ca_bundle_pem?: string;
+};
 
 const REGISTRATION_TIMEOUT_MS = 15_000;
 const BY_HAND =
@@ -37,7 +42,9 @@ function requestedMethod(supported: readonly string[] | null): TokenEndpointAuth
 function grantedMethod(fields: Fields, asked: TokenEndpointAuthMethod, hasSecret: boolean): TokenEndpointAuthMethod {
   if (!hasSecret) return 'none';
   const told = textOf(fields.token_endpoint_auth_method);
-  const method = TOKEN_ENDPOINT_AUTH_METHODS.find((candidate) => candidate === told) ?? asked;
+  // We register no key, so that whoever answers with it means something else.
+  const known = TOKEN_ENDPOINT_AUTH_METHODS.filter((candidate) => candidate !== 'private_key_jwt');
+  const method = known.find((candidate) => candidate === told) ?? asked;
   // A secret that came uninvited, with no word on how to use it, is meant to be used.
   return method === 'none' && told === null ? 'client_secret_basic' : method;
 }
@@ -104,6 +111,7 @@ export async function registerClient(
       body: JSON.stringify(client),
       signal: tools.clock.timeout(REGISTRATION_TIMEOUT_MS),
       trust: { url: 'discovered', origin_of_trust: request.trust },
+      ...(request.tls_ca_bundle_pem ? { tls: { ca: request.tls_ca_bundle_pem } } : {}),
     });
   } catch (error) {
     throw registrationFailed(

@@ -1,13 +1,13 @@
 import type { ErrorClass } from '../core/auth-event.ts';
 import { safeErrorCode } from '../core/auth-event.ts';
-import type { Clock, Fetch, RevocationReply, TokenRequestClient } from '../core/ports.ts';
+import type { Clock, Fetch, Random, RevocationReply, TokenRequestClient } from '../core/ports.ts';
 import { EgressError } from '../core/ports.ts';
 import { Secret } from '../core/redact.ts';
 import type { TokenReply } from '../core/token-response.ts';
 import { authenticateClient } from './client-authentication.ts';
 import { readLimited } from './limited-body.ts';
 
-type Tools = { fetch: Fetch; clock: Clock };
+type Tools = { fetch: Fetch; clock: Clock; random: Random };
 
 /** A week: a longer wait is a mistake, and the pause that follows from it is bounded by less. */
 const MAX_RETRY_AFTER_S = 604_800;
@@ -74,7 +74,7 @@ async function readReply(response: Response, now: number): Promise<TokenReply> {
  * TLS inside private networks, and has nothing for the raw form.
  */
 async function postForm(
-  { fetch, clock }: Tools,
+  tools: Tools,
   client: TokenRequestClient,
   request: {
     url: string;
@@ -86,8 +86,9 @@ async function postForm(
 ): Promise<Response> {
   const form = new URLSearchParams();
   for (const [name, value] of Object.entries(request.fields)) if (value !== null) form.set(name, value);
-  const authentication = authenticateClient(client, form);
-  return await fetch(request.url, {
+  const ca = client.binding.tls_ca_bundle_pem;
+  const authentication = authenticateClient(tools, client, form);
+  return await tools.fetch(request.url, {
     method: 'POST',
     headers: {
       accept: request.accept ?? 'application/json',
@@ -97,8 +98,9 @@ async function postForm(
     body: form.toString(),
     redirect: 'manual',
     connection: 'fresh',
-    signal: clock.timeout(request.listen_ms),
+    signal: tools.clock.timeout(request.listen_ms),
     trust: { url: 'discovered', origin_of_trust: request.origin_of_trust },
+    ...(ca === undefined ? {} : { tls: { ca } }),
   });
 }
 

@@ -15,6 +15,8 @@ import {
 } from '../../src/core/connection-secrets.ts';
 import { REDACTED } from '../../src/core/redact.ts';
 
+const KEY = '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----';
+const CERTIFICATE = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----';
 const schemas = new Map([['mcp', mcpConfigSchema]]);
 const VALID = { endpoint: 'https://mcp.example/mcp' };
 const parse = (more: Record<string, unknown>) => parseConnectionConfig(schemas, 'mcp', { ...VALID, ...more });
@@ -41,6 +43,11 @@ describe('a configuration', () => {
     oauth2_revocation_url: 'https://idp.example/revoke',
     oauth2_client_id: 'client',
     oauth2_client_secret: 'secret',
+    oauth2_client_private_key_pem: KEY,
+    oauth2_client_key_id: 'k-1',
+    tls_ca_bundle_pem: CERTIFICATE,
+    mtls_client_cert_pem: CERTIFICATE,
+    mtls_client_key_pem: KEY,
     oauth2_scope: 'read',
     oauth2_prompt: 'login',
     oauth2_authorize_params: { tenant: 'acme' },

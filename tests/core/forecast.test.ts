@@ -155,6 +155,7 @@ describe('overrides of a profile', () => {
       accepts_resource: false,
       scope_on_refresh: true,
       token_endpoint_auth_method: 'client_secret_basic_raw',
+      client_assertion_audience: 'token_endpoint',
       token_accept: 'text/plain',
       access_lifetime: '5m',
       refresh_idle_lifetime: '10d',

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { mcpConfigSchema } from '../../src/core/connection.ts';
 import type { ClientBinding } from '../../src/core/credential.ts';
 import { Secret } from '../../src/core/redact.ts';
-import { revocationClient, tokenRequestClient } from '../../src/core/token-client.ts';
+import { provingBy, revocationClient, tokenRequestClient, typedMethod } from '../../src/core/token-client.ts';
 
 const binding: ClientBinding = {
   issuer: 'https://issuer.example',
@@ -34,6 +34,60 @@ describe('the client of a token request', () => {
     expect(secretOf('ours').client_secret?.equals(new Secret('typed'))).toBe(true);
     expect(secretOf('another').client_secret?.equals(stored)).toBe(true);
     expect(secretOf('another').binding.client_id).toBe('ours');
+  });
+});
+
+describe('a client that signs', () => {
+  const KEY = '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----';
+  const signing = { oauth2_client_id: 'ours', oauth2_client_private_key_pem: KEY };
+
+  it('does so without being told where a key is all that it has, and where it is told to', () => {
+    const secret = { oauth2_client_secret: 'typed' };
+    const named = { oauth2_token_endpoint_auth_method: 'private_key_jwt' };
+    expect(typedMethod(configured(signing), null)).toBe('private_key_jwt');
+    expect(typedMethod(configured({ ...signing, ...secret }), null)).toBeUndefined();
+    expect(typedMethod(configured({ ...signing, ...secret, ...named }), null)).toBe('private_key_jwt');
+    expect(typedMethod(configured({ oauth2_client_id: 'ours', ...secret }), 'private_key_jwt')).toBe(
+      'client_secret_basic',
+    );
+  });
+
+  it('heals by a corrected key, and by a change from secret to key', () => {
+    const client = tokenRequestClient(binding, configured({ ...signing, oauth2_client_key_id: 'k-1' }), stored);
+    expect(client.client_secret?.equals(new Secret(KEY))).toBe(true);
+    expect(client.binding).toMatchObject({
+      token_endpoint_auth_method: 'private_key_jwt',
+      client_assertion: { key_id: 'k-1', audience: 'https://issuer.example' },
+    });
+    const back = tokenRequestClient(client.binding, configured({ ...signing, oauth2_client_secret: 's' }), stored);
+    expect(back.binding.token_endpoint_auth_method).toBe('client_secret_basic');
+    expect(back.binding.client_assertion).toBeUndefined();
+  });
+
+  it('names the token endpoint where there is no issuer, or the provider knows nothing else', () => {
+    const audienceOf = (fields: Record<string, unknown>, bound: Partial<ClientBinding> = {}) => {
+      const client = { binding: { ...binding, ...bound }, client_secret: null };
+      return provingBy('private_key_jwt', configured({ ...signing, ...fields }), client).binding.client_assertion
+        ?.audience;
+    };
+    expect(audienceOf({})).toBe('https://issuer.example');
+    expect(audienceOf({}, { issuer: null })).toBe('https://tokens.example/token');
+    expect(audienceOf({ provider: 'okta' })).toBe('https://tokens.example/token');
+    expect(audienceOf({ oauth2_profile: { client_assertion_audience: 'token_endpoint' } })).toBe(
+      'https://tokens.example/token',
+    );
+  });
+});
+
+describe('the authority that the server is traced to', () => {
+  const CERTIFICATE = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----';
+  it('is the one of the consent, as long as no configuration says another', () => {
+    const bound = { ...binding, tls_ca_bundle_pem: 'bound' };
+    const authorityOf = (config: ReturnType<typeof configured> | null) =>
+      tokenRequestClient(bound, config, stored).binding.tls_ca_bundle_pem;
+    expect(authorityOf(null)).toBe('bound');
+    expect(authorityOf(configured({ tls_ca_bundle_pem: CERTIFICATE }))).toBe(CERTIFICATE);
+    expect(authorityOf(configured({}))).toBeUndefined();
   });
 });
 

@@ -57,7 +57,9 @@ describeFlow('the Test of a connection tells how its client proves itself', (wor
       world().server.onRefresh(...Array.from({ length: 9 }, () => says(error)));
       const result = await test();
       expect(result.ok).toBe(false);
-      expect(result.message).toContain('Check oauth2_client_id, oauth2_client_secret and');
+      expect(result.message).toContain(
+        'Check oauth2_client_id, oauth2_client_secret (or oauth2_client_private_key_pem) and',
+      );
       expect(tried()).toEqual(['client_secret_basic', 'client_secret_basic_raw', 'client_secret_post', 'none']);
     },
   );

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { Secret } from '../../src/core/redact.ts';
 import * as fixture from '../suites/store-fixture.ts';
+import { createAuthority } from '../support/certificates.ts';
 import { answer } from '../support/ports.ts';
 import { describeFlow, KEY, MINUTE, NOON } from './world.ts';
 
@@ -44,6 +45,36 @@ describeFlow('connections in the hands of an operator', (world) => {
       issues: [expect.objectContaining({ path: 'credential' })],
     });
     expect(await stored()).toBeUndefined();
+  });
+
+  it('keep keys and certificates as secrets, and take none that is unsound, by the name of its field', async () => {
+    const { put, get } = await room();
+    const authority = createAuthority('Authority', NOON);
+    const { cert, key } = authority.issue('client');
+    const mutual = { mtls_client_cert_pem: cert, mtls_client_key_pem: key };
+    const signing = { ...OAUTH, oauth2_client_id: 'client', oauth2_client_private_key_pem: key };
+    await put(KEY, { config: { ...signing, ...mutual, tls_ca_bundle_pem: authority.cert } }, ADA);
+    const { config } = await get(KEY);
+    const hidden = { oauth2_client_private_key_pem: '[REDACTED]', mtls_client_key_pem: '[REDACTED]' };
+    expect(config).toMatchObject({ ...hidden, mtls_client_cert_pem: cert.trim() });
+    expect(JSON.stringify(config)).not.toContain('PRIVATE KEY');
+    await put(KEY, { config: { ...config, call_timeout: '10s' } }, ADA);
+    expect(await stored()).toMatchObject({
+      oauth2_client_private_key_pem: key.trim(),
+      mtls_client_key_pem: key.trim(),
+    });
+    const another = { ...config, mtls_client_key_pem: authority.issue('another').key };
+    await expect(put(KEY, { config: another }, ADA)).rejects.toMatchObject({
+      code: 'invalid_config',
+      issues: [{ path: 'mtls_client_key_pem', message: expect.stringContaining('does not belong') }],
+    });
+    const old = authority.issue('old', { to: NOON - MINUTE });
+    const expired = { ...config, mtls_client_cert_pem: old.cert, mtls_client_key_pem: old.key };
+    await expect(put(KEY, { config: expired }, ADA)).rejects.toMatchObject({
+      issues: [{ path: 'mtls_client_cert_pem', message: expect.stringContaining('expired') }],
+    });
+    const moved = { ...config, endpoint: 'https://elsewhere.example/mcp' };
+    await expect(put(KEY, { config: moved }, ADA)).rejects.toMatchObject({ code: 'secret_required' });
   });
 
   it('never send a stored secret to a new host (lesson 45)', async () => {

@@ -16,6 +16,7 @@ import { createReplyKeeper } from '../../src/flows/escrow.ts';
 import { createKeepalive } from '../../src/flows/keepalive.ts';
 import { createRefreshDoor } from '../../src/flows/refresh.ts';
 import { createRevoker } from '../../src/flows/revocation.ts';
+import { keyMaterialIssues } from '../../src/key-material.ts';
 import * as fixture from '../suites/store-fixture.ts';
 import { createMemoryDatabase, isMemory } from '../support/memory-tables.ts';
 import {
@@ -113,6 +114,7 @@ export async function createWorld(opened: OpenDatabase) {
       locker: options.locker ?? openLocker,
       redirectUri: REDIRECT_URI,
       clientIdMetadataUrl: options.clientIdMetadataUrl ?? null,
+      keyMaterialIssues,
     };
     const revoker = createRevoker(shared);
     const keeper = createReplyKeeper({ ...shared, escrow: { ...disk, ...options.escrow }, revoker });

@@ -1,6 +1,7 @@
 import http from 'node:http';
+import https from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock, systemRandom } from '../../src/clock.ts';
 import type { ClientBinding } from '../../src/core/credential.ts';
 import type { Clock } from '../../src/core/ports.ts';
 import { createEgress } from '../../src/egress.ts';
@@ -12,10 +13,11 @@ export type Answer = { status?: number; headers?: http.OutgoingHttpHeaders; json
 /** A server on loopback whose answers are a function of what it received. */
 export async function startServer(
   answer: (request: Received, response: http.ServerResponse, origin: string) => Answer | undefined,
+  tls?: https.ServerOptions,
 ) {
   const received: Received[] = [];
   let origin = '';
-  const server = http.createServer(async (request, response) => {
+  const listener = async (request: http.IncomingMessage, response: http.ServerResponse) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const body = Buffer.concat(chunks).toString();
@@ -26,9 +28,10 @@ export async function startServer(
     const { status = 200, headers = {}, json, body: text } = told;
     response.writeHead(status, json === undefined ? headers : { 'content-type': 'application/json', ...headers });
     response.end(json === undefined ? text : JSON.stringify(json));
-  });
+  };
+  const server = tls ? https.createServer(tls, listener) : http.createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  origin = `${tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
     origin,
     received,
@@ -42,7 +45,12 @@ export async function startServer(
 
 export function startClient(clock: Clock = systemClock) {
   const fetch = createEgress();
-  const server = createAuthorizationServer({ fetch, clock, clientMetadata: { client_name: 'Test platform' } });
+  const server = createAuthorizationServer({
+    fetch,
+    clock,
+    random: systemRandom,
+    clientMetadata: { client_name: 'Test platform' },
+  });
   return { server, close: () => fetch.close() };
 }
 

@@ -1,7 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock, systemRandom } from '../../src/clock.ts';
 import type { Clock } from '../../src/core/ports.ts';
 import { EgressError } from '../../src/core/ports.ts';
 import { Secret } from '../../src/core/redact.ts';
@@ -265,7 +265,7 @@ describe('the answers that real token endpoints give', () => {
       },
     });
     const reply = await tokenRequest(
-      { fetch: async () => new Response(body), clock },
+      { fetch: async () => new Response(body), clock, random: systemRandom },
       { binding: bindingTo(idp.origin), client_secret: null },
       { fields: { grant_type: 'refresh_token' }, listen_ms: 1, origin_of_trust: idp.origin },
     );

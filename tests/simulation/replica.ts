@@ -54,6 +54,7 @@ function wire(world: World, life: Life): Flows {
     locker: lockerOf(world, life),
     redirectUri: 'http://127.0.0.1:8080/callback',
     clientIdMetadataUrl: null,
+    keyMaterialIssues: () => [],
   };
   const revoker = createRevoker(shared);
   const keeper = createReplyKeeper({ ...shared, escrow: escrowOf(world, life), revoker });

@@ -48,7 +48,7 @@ const ROOMS: Record<string, Room> = {
   },
 };
 
-const ROOT_NODE = ['crypto', 'dns/promises', 'events', 'http', 'net', 'os', 'url', 'child_process'];
+const ROOT_NODE = ['crypto', 'dns/promises', 'events', 'http', 'net', 'os', 'tls', 'url', 'child_process'];
 /** The root files that the rooms receive as ports: they know core and each other. */
 const PORTS: Room = {
   rooms: ['core'],
@@ -67,7 +67,9 @@ const PORT_FILES = new Set([
   'config.ts',
   'egress-address.ts',
   'egress-stream.ts',
+  'egress-tls.ts',
   'egress.ts',
+  'key-material.ts',
   'log.ts',
   'metrics.ts',
 ]);

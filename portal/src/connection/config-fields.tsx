@@ -42,6 +42,7 @@ function TextControl({ field, control, ...props }: FieldsProps & { field: Config
       );
     case 'json':
     case 'map':
+    case 'pem':
     case 'secret_map':
       return (
         <textarea

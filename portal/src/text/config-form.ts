@@ -7,7 +7,7 @@ export type FormTexts = Readonly<Record<string, string>>;
 export type ConfigField = {
   key: string;
   label: string;
-  type: 'text' | 'url' | 'secret' | 'choice' | 'flag' | 'map' | 'secret_map' | 'json';
+  type: 'text' | 'url' | 'secret' | 'choice' | 'flag' | 'map' | 'secret_map' | 'json' | 'pem';
   hint?: string;
   required?: boolean;
   choices?: readonly string[];
@@ -47,6 +47,20 @@ const MODE_FIELDS: Record<AuthMode, readonly ConfigField[]> = {
     },
     { key: 'oauth2_client_secret', label: 'Client secret', type: 'secret', advanced: true },
     {
+      key: 'oauth2_client_private_key_pem',
+      label: 'Private key of the client (PEM)',
+      type: 'pem',
+      hint: `Instead of a secret, for private_key_jwt. ${REDACTED} keeps the stored one.`,
+      advanced: true,
+    },
+    {
+      key: 'oauth2_client_key_id',
+      label: 'Key ID',
+      type: 'text',
+      hint: 'The kid of that key at the provider, if it asks for one.',
+      advanced: true,
+    },
+    {
       key: 'oauth2_scope',
       label: 'Scope',
       type: 'text',
@@ -61,7 +75,7 @@ const MODE_FIELDS: Record<AuthMode, readonly ConfigField[]> = {
       key: 'oauth2_token_endpoint_auth_method',
       label: 'Client authentication',
       type: 'choice',
-      choices: ['client_secret_basic', 'client_secret_basic_raw', 'client_secret_post', 'none'],
+      choices: ['client_secret_basic', 'client_secret_basic_raw', 'client_secret_post', 'none', 'private_key_jwt'],
       advanced: true,
     },
     {
@@ -116,6 +130,27 @@ const SHARED_FIELDS: readonly ConfigField[] = [
     label: 'Static headers',
     type: 'secret_map',
     hint: `One «Name: value» a line, sent with every request. ${REDACTED} keeps the stored value.`,
+    advanced: true,
+  },
+  {
+    key: 'tls_ca_bundle_pem',
+    label: 'Trusted certificates (PEM)',
+    type: 'pem',
+    hint: 'Of a private authority that signed the certificate of this server, or of its identity provider.',
+    advanced: true,
+  },
+  {
+    key: 'mtls_client_cert_pem',
+    label: 'Client certificate (PEM)',
+    type: 'pem',
+    hint: 'Shown to this server (mutual TLS), with its chain.',
+    advanced: true,
+  },
+  {
+    key: 'mtls_client_key_pem',
+    label: 'Key of the client certificate (PEM)',
+    type: 'pem',
+    hint: `${REDACTED} keeps the stored one.`,
     advanced: true,
   },
   { key: 'connect_timeout', label: 'Connect timeout', type: 'text', hint: '10s when left empty.', advanced: true },
