@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { parseDuration } from './duration.ts';
 import type { FieldIssue } from './errors.ts';
+import { checkKeyFields, keyFields } from './key-fields.ts';
 import { profileOverrideSchema, providerIdSchema } from './provider-profile.ts';
-import { REDACTED } from './redact.ts';
 
 /** A connection is identified by its kind and its name, everywhere. */
 export type ConnectionKey = { kind: string; name: string };
@@ -86,16 +86,6 @@ const secretText = z
   .min(1, 'must not be empty')
   .refine((text) => !/[\r\n\0]/.test(text), 'must not contain line breaks');
 
-/** Text that holds such blocks, or stands for one that is stored; whether they are sound is asked before it is saved. */
-const pem = (label: string) =>
-  z
-    .string()
-    .trim()
-    .refine(
-      (text) => text === REDACTED || new RegExp(`^-----BEGIN [A-Z ]*${label}-----$`, 'm').test(text),
-      `must be PEM text, beginning with a line -----BEGIN ${label}-----`,
-    );
-
 /** The keys that every kind of connection shares: how to authenticate, and how long to wait. */
 export const sharedConfigShape = {
   auth_mode: z.enum(AUTH_MODES).default('none'),
@@ -116,17 +106,13 @@ export const sharedConfigShape = {
   oauth2_revocation_url: absoluteUrl.optional(),
   oauth2_client_id: z.string().min(1).optional(),
   oauth2_client_secret: secretText.optional(),
-  oauth2_client_private_key_pem: pem('PRIVATE KEY').optional(),
-  oauth2_client_key_id: z.string().trim().min(1, 'must not be empty').optional(),
   oauth2_scope: z.string().trim().optional(),
   oauth2_prompt: z.string().min(1).optional(),
   oauth2_authorize_params: z.record(z.string().min(1), z.string()).optional(),
   oauth2_token_endpoint_auth_method: z.enum(TOKEN_ENDPOINT_AUTH_METHODS).optional(),
   oauth2_refresh_max_lifetime: duration.optional(),
   oauth2_resource: z.union([z.enum(['auto', 'off']), absoluteUrl]).optional(),
-  tls_ca_bundle_pem: pem('CERTIFICATE').optional(),
-  mtls_client_cert_pem: pem('CERTIFICATE').optional(),
-  mtls_client_key_pem: pem('PRIVATE KEY').optional(),
+  ...keyFields,
   connect_timeout: duration.optional(),
   call_timeout: duration.optional(),
 } as const;
@@ -156,18 +142,6 @@ function checkClientCredentials(config: SharedConfig, issue: (path: string, mess
   }
 }
 
-/** A client that proves itself by a signature (RFC 7523 §2.2). */
-function checkSigningClient(config: SharedConfig, issue: (path: string, message: string) => void): void {
-  const key = config.oauth2_client_private_key_pem;
-  if (key && !config.oauth2_client_id) issue('oauth2_client_id', 'is required beside oauth2_client_private_key_pem');
-  if (config.oauth2_token_endpoint_auth_method === 'private_key_jwt' && !key) {
-    issue('oauth2_client_private_key_pem', 'is required by private_key_jwt');
-  }
-  if (config.oauth2_client_key_id && !key) {
-    issue('oauth2_client_private_key_pem', 'is required beside oauth2_client_key_id');
-  }
-}
-
 /** The rules between fields, the same for every kind. */
 export function checkSharedConfig(config: SharedConfig, context: z.RefinementCtx): void {
   const issue = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
@@ -186,15 +160,9 @@ export function checkSharedConfig(config: SharedConfig, context: z.RefinementCtx
     issue('oauth2_client_id', 'is required beside oauth2_client_secret');
   }
   checkClientCredentials(config, issue);
-  checkSigningClient(config, issue);
+  checkKeyFields(config, issue);
   if (config.oauth2_token_endpoint_auth_method?.startsWith('client_secret') && !config.oauth2_client_secret) {
     issue('oauth2_client_secret', `is required by ${config.oauth2_token_endpoint_auth_method}`);
-  }
-  if (config.mtls_client_key_pem && !config.mtls_client_cert_pem) {
-    issue('mtls_client_cert_pem', 'is required beside mtls_client_key_pem');
-  }
-  if (config.mtls_client_cert_pem && !config.mtls_client_key_pem) {
-    issue('mtls_client_key_pem', 'is required beside mtls_client_cert_pem');
   }
   for (const name of Object.keys(config.oauth2_authorize_params ?? {})) {
     if (OWNED_AUTHORIZE_PARAMS.has(name)) issue('oauth2_authorize_params', `must not set ${name}: the flow sets it`);

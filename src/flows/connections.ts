@@ -121,10 +121,9 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       const message = `${connectionLabel(key)} was not saved: ${listIssues(resolved.issues)}.`;
       throw new AppError('secret_required', message, { issues: resolved.issues });
     }
-    const config = resolved.config as ConnectionConfig;
-    const unsound = deps.keyMaterialIssues(config, clock.now());
+    const unsound = deps.keyMaterialIssues(resolved.config as ConnectionConfig, clock.now());
     if (unsound.length > 0) throw invalid(key, unsound);
-    return config;
+    return resolved.config as ConnectionConfig;
   }
 
   /** Whoever corrects what failed sees at once whether it works, and waits out no backoff. */

@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CALLBACK_PATH } from '../../src/contract/endpoints.ts';
 import { type DemoParts, startDemoParts } from '../support/demo.ts';
 import { TestPlatform, until } from '../support/platform.ts';
 import { callEcho } from './tools.ts';
@@ -46,7 +47,11 @@ describe('a client that signs, at a real identity provider', () => {
     const name = 'person';
     const params = { kind: 'mcp', name };
     const grant_types = ['authorization_code', 'refresh_token'];
-    const config = await register({ redirect_uris: [`${platform.url}`], grant_types, application_type: 'native' });
+    const config = await register({
+      redirect_uris: [`${platform.url}${CALLBACK_PATH}`],
+      grant_types,
+      application_type: 'native',
+    });
     await platform.explain(name, async () => {
       await platform.putConnection(name, config);
       await platform.connect(name, demo);
