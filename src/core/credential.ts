@@ -193,9 +193,14 @@ export type SettleResult =
   /** The fence did not match; `current` is the row as it is now, undefined when the connection is gone. */
   | { applied: false; current: Credential | undefined };
 
-/** By what name a registration at this server is remembered: its issuer, else the origin of its token endpoint. */
+/**
+ * By what name a registration at this server is remembered: its issuer, and the origin of its token endpoint where that is
+ * another one, because there the client's secret is sent.
+ */
 export function issuerOf({ issuer, token_endpoint }: Pick<ClientBinding, 'issuer' | 'token_endpoint'>): string {
-  return issuer ?? new URL(token_endpoint).origin;
+  const { origin } = new URL(token_endpoint);
+  if (issuer === null) return origin;
+  return URL.canParse(issuer) && new URL(issuer).origin === origin ? issuer : `${issuer} ${origin}`;
 }
 
 export function idpHostOf(binding: ClientBinding | null): string | null {

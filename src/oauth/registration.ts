@@ -1,6 +1,7 @@
 import { safeErrorCode } from '../core/auth-event.ts';
 import type { TokenEndpointAuthMethod } from '../core/connection.ts';
 import { TOKEN_ENDPOINT_AUTH_METHODS } from '../core/connection.ts';
+import { issuerOf } from '../core/credential.ts';
 import { AppError } from '../core/errors.ts';
 import type { Clock, Fetch, RegisteredClient, ServerMetadata } from '../core/ports.ts';
 import { Secret } from '../core/redact.ts';
@@ -90,7 +91,7 @@ export async function registerClient(
   metadata: ServerMetadata,
   request: RegistrationRequest,
 ): Promise<RegisteredClient> {
-  const { host, origin } = new URL(metadata.token_endpoint);
+  const { host } = new URL(metadata.token_endpoint);
   const url = metadata.registration_endpoint;
   if (url === null) throw registrationFailed(`The authorization server ${host} does not register clients by itself.`);
   const method = requestedMethod(metadata.token_endpoint_auth_methods_supported);
@@ -125,5 +126,5 @@ export async function registerClient(
     const why = error === null ? '' : `, error ${safeErrorCode(error)}`;
     throw registrationFailed(`${new URL(url).host} refused to register a client (status ${response.status}${why}).`);
   }
-  return readClient(fields, method, metadata.issuer ?? origin, request.redirect_uri);
+  return readClient(fields, method, issuerOf(metadata), request.redirect_uri);
 }

@@ -48,6 +48,15 @@ describeFlow('a client that we registered and the server no longer knows', (worl
     },
   );
 
+  it('is not told to another server that takes over the token endpoint: there another client is registered', async () => {
+    const process = await connected();
+    world().server.metadata.token_endpoint = 'https://elsewhere.example/token';
+    const { state } = await begun(process);
+    expect(await clientOf(process, state, 'two')).toBe('registered-2');
+    expect(world().server.presented).toEqual([]);
+    expect((await remembered())?.client_id).toBe('registered-1');
+  });
+
   it('goes on being presented by the token that it was given for, in case the server remembers', async () => {
     const process = await connected();
     world().server.onRefresh(refusing('invalid_client'));

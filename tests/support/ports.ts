@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
+import { issuerOf } from '../../src/core/credential.ts';
 import type {
   AuthorizationServer,
   CallBeginning,
@@ -257,10 +258,13 @@ export function scriptedServer(metadata: Partial<ServerMetadata> = {}) {
       if (server.discoverFails) throw server.discoverFails;
       return server.metadata;
     },
-    async register(_metadata: ServerMetadata, request: { redirect_uri: string; scope: string | null; trust: string }) {
+    async register(
+      registering: ServerMetadata,
+      request: { redirect_uri: string; scope: string | null; trust: string },
+    ) {
       server.registered.push(request);
       const client: RegisteredClient = {
-        issuer: 'https://idp.example',
+        issuer: issuerOf(registering),
         redirect_uri: request.redirect_uri,
         client_id: `registered-${server.registered.length}`,
         client_secret: new Secret('registered-secret'),
