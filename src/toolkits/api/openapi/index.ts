@@ -1,0 +1,140 @@
+import { checkArguments, isSupplied } from './argument-check.ts';
+import type {
+  BuiltRequest,
+  Description,
+  Issue,
+  JsonSchema,
+  Operation,
+  OperationArguments,
+  OperationDetails,
+  ParseDescription,
+  ParseOptions,
+  SearchPage,
+} from './description.ts';
+import { Document, readDocument, versionOf } from './document.ts';
+import { nodeAt, Sentences, shortened, textAt } from './document-node.ts';
+import { argumentsSchema, describeOperation } from './operation-details.ts';
+import { type ListedOperation, listOperations } from './operation-list.ts';
+import type { OperationView } from './operation-parts.ts';
+import { OperationSearch } from './operation-search.ts';
+import { viewOperation } from './operation-view.ts';
+import { matchTemplate } from './path-template.ts';
+import { writeRequest } from './request.ts';
+
+export type * from './description.ts';
+
+const MAX_WARNINGS = 50;
+const TITLE_CHARACTERS = 200;
+
+class ParsedApi implements Description {
+  readonly title: string;
+  readonly version: string;
+  readonly format: string;
+  readonly warnings: readonly string[];
+  readonly operations: readonly Operation[];
+  readonly #document: Document;
+  readonly #options: ParseOptions;
+  readonly #listed: readonly ListedOperation[];
+  readonly #byId: ReadonlyMap<string, ListedOperation>;
+  readonly #views = new WeakMap<ListedOperation, OperationView>();
+  readonly #search: OperationSearch;
+
+  constructor(document: Document, options: ParseOptions) {
+    const info = nodeAt(document.root, 'info');
+    const warnings = new Sentences(MAX_WARNINGS);
+    if (document.version.drift !== undefined) warnings.add(document.version.drift);
+    this.title = shortened(textAt(info, 'title')?.trim() ?? '', TITLE_CHARACTERS);
+    this.version = shortened(textAt(info, 'version') ?? '', TITLE_CHARACTERS);
+    this.format = document.version.label;
+    this.#document = document;
+    this.#options = options;
+    this.#listed = listOperations(document, options.base_url, warnings);
+    if (this.#listed.length === 0) warnings.add('The description has no operations.');
+    this.operations = this.#listed.map(({ operation }) => operation);
+    this.#byId = new Map(this.#listed.map((listed) => [listed.operation.id, listed]));
+    this.warnings = warnings.list();
+    this.#search = new OperationSearch(this.operations);
+  }
+
+  find(id: string): Operation | undefined {
+    const byId = this.#byId.get(id);
+    if (byId !== undefined) return byId.operation;
+    const [method = '', ...path] = id.trim().split(/\s+/);
+    const wanted = path.join(' ');
+    return this.operations.find((one) => one.path === wanted && one.method === method.toUpperCase());
+  }
+
+  match(method: string, path: string): Operation | undefined {
+    const wanted = method.toUpperCase();
+    const bare = path.split(/[?#]/, 1)[0] ?? '';
+    let best: { operation: Operation; fits: string } | undefined;
+    for (const { operation, template, serverPath } of this.#listed) {
+      if (operation.method !== wanted || !bare.startsWith(`${serverPath}/`)) continue;
+      const fits = matchTemplate(
+        template,
+        bare
+          .slice(serverPath.length + 1)
+          .split('/')
+          .map(unescaped),
+      );
+      if (fits !== undefined && (best === undefined || fits > best.fits)) best = { operation, fits };
+    }
+    return best?.operation;
+  }
+
+  search(query: string, options: { limit: number; cursor?: string }): SearchPage {
+    return this.#search.search(query, options);
+  }
+
+  describe(operation: Operation, options: { max_bytes?: number } = {}): OperationDetails {
+    const { view } = this.#viewed(operation);
+    const parameters = view.parameters.filter((one) => !isSupplied(one, this.#options.supplied));
+    return describeOperation(operation, { ...view, parameters }, this.#document, options.max_bytes);
+  }
+
+  inputSchema(operation: Operation): JsonSchema {
+    return argumentsSchema(this.describe(operation));
+  }
+
+  validate(operation: Operation, given: OperationArguments): Issue[] {
+    return checkArguments(this.#viewed(operation).view, given, this.#document, this.#options.supplied);
+  }
+
+  build(operation: Operation, given: OperationArguments): BuiltRequest {
+    const issues = this.validate(operation, given);
+    if (issues.length > 0) return { ok: false, issues };
+    const { listed, view } = this.#viewed(operation);
+    return writeRequest(listed, view, given, { document: this.#document, supplied: this.#options.supplied });
+  }
+
+  #viewed(operation: Operation): { listed: ListedOperation; view: OperationView } {
+    const listed = this.#byId.get(operation.id);
+    if (listed === undefined) throw new Error(`The operation ${operation.id} is of another description.`);
+    const view = this.#views.get(listed) ?? viewOperation(listed, this.#document);
+    this.#views.set(listed, view);
+    return { listed, view };
+  }
+}
+
+function unescaped(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}
+
+/**
+ * Reads an OpenAPI 3 or Swagger 2.0 description.
+ * @see https://spec.openapis.org/oas/v3.1.1 https://spec.openapis.org/oas/v2.0
+ */
+export const parseDescription: ParseDescription = (text, options) => {
+  const read = readDocument(text, options.max_bytes);
+  if (!read.ok) return read;
+  const version = versionOf(read.root);
+  if (version === undefined) {
+    const message = 'The description says neither "openapi": "3…" nor "swagger": "2.0": it is of another format.';
+    return { ok: false, issues: [{ at: 'openapi', message }] };
+  }
+  return { ok: true, description: new ParsedApi(new Document(read.root, version), options) };
+};

@@ -1,0 +1,111 @@
+import type { Operation } from './description.ts';
+import type { Document } from './document.ts';
+import {
+  asNode,
+  type DocumentNode,
+  entriesAt,
+  flagAt,
+  listAt,
+  nodeAt,
+  type Sentences,
+  shortened,
+  textAt,
+} from './document-node.ts';
+import { type PathTemplate, readTemplate } from './path-template.ts';
+import { ownServerPath, rootServerPath } from './server-path.ts';
+
+const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace', 'query'];
+const SUMMARY_CHARACTERS = 300;
+
+/** An operation together with where its text lies in the document. */
+export type ListedOperation = {
+  operation: Operation;
+  node: DocumentNode;
+  pathItem: DocumentNode;
+  template: PathTemplate;
+  /** From `base_url` to the path. */
+  serverPath: string;
+};
+
+function summaryOf(node: DocumentNode, pathItem: DocumentNode): string {
+  const own = textAt(node, 'summary') ?? textAt(pathItem, 'summary') ?? textAt(node, 'description') ?? '';
+  return shortened(own.trim().split('\n', 1)[0] ?? '', SUMMARY_CHARACTERS);
+}
+
+function tagsOf(node: DocumentNode): string[] {
+  return listAt(node, 'tags').flatMap((tag) => {
+    // Swagger 1 habits: a tag written as the object that defines it.
+    const name = typeof tag === 'string' ? tag : textAt(tag, 'name');
+    return name === undefined ? [] : [name];
+  });
+}
+
+/** Gives out every id once. */
+class Ids {
+  readonly #taken = new Set<string>();
+  readonly #warnings: Sentences;
+
+  constructor(warnings: Sentences) {
+    this.#warnings = warnings;
+  }
+
+  take(wanted: string, where: string): string {
+    let id = wanted;
+    for (let copy = 2; this.#taken.has(id); copy += 1) id = `${wanted}#${copy}`;
+    if (id !== wanted)
+      this.#warnings.add(`operationId "${wanted}" is used more than once: ${where} is called "${id}".`);
+    this.#taken.add(id);
+    return id;
+  }
+}
+
+function idOf(node: DocumentNode, method: string, path: string): string {
+  const own = textAt(node, 'operationId')?.trim();
+  return own === undefined || own === '' ? `${method} ${path}` : own;
+}
+
+/** Every operation of the description, in its order; what cannot be one is left out and told. */
+export function listOperations(document: Document, baseUrl: string, warnings: Sentences): ListedOperation[] {
+  const ids = new Ids(warnings);
+  const root = rootServerPath(document.root, document.version.major, baseUrl);
+  if (root.drift !== undefined) warnings.add(root.drift);
+  const serverPathOf = (node: DocumentNode, fallback: string, where: string): string => {
+    const own = ownServerPath(node, baseUrl);
+    if (own?.drift !== undefined) warnings.add(`${where}: ${own.drift}`);
+    return own?.path ?? fallback;
+  };
+  const listed: ListedOperation[] = [];
+  for (const [rawPath, value] of entriesAt(document.root, 'paths')) {
+    if (rawPath.startsWith('x-')) continue;
+    const path = rawPath.startsWith('/') ? rawPath : `/${rawPath}`;
+    if (path !== rawPath) warnings.add(`The path "${rawPath}" does not begin with a slash: it is read as "${path}".`);
+    const { value: resolved, problem } = document.resolve(value);
+    const pathItem = asNode(resolved);
+    if (pathItem === undefined) {
+      warnings.add(`The path ${path} is left out: ${problem ?? 'it is not an object'}.`);
+      continue;
+    }
+    const template = readTemplate(path);
+    const pathServer = serverPathOf(pathItem, root.path, path);
+    for (const key of Object.keys(pathItem)) {
+      if (!METHODS.includes(key.toLowerCase())) continue;
+      const method = key.toUpperCase();
+      const node = nodeAt(pathItem, key);
+      if (node === undefined) {
+        warnings.add(`${method} ${path} is left out: it is not an object.`);
+        continue;
+      }
+      const operation: Operation = {
+        id: ids.take(idOf(node, method, path), `${method} ${path}`),
+        method,
+        path,
+        summary: summaryOf(node, pathItem),
+        tags: tagsOf(node),
+        deprecated: flagAt(node, 'deprecated'),
+      };
+      const serverPath = serverPathOf(node, pathServer, `${method} ${path}`);
+      listed.push({ operation, node, pathItem, template, serverPath });
+    }
+  }
+  return listed;
+}
