@@ -21,14 +21,24 @@ export function described(
 /** A description of one operation. */
 export function describedOperation(
   operation: object,
-  rest: { path?: string; method?: string; components?: object; pathItem?: object; openapi?: string; supplied?: object } = {},
+  rest: {
+    path?: string;
+    method?: string;
+    components?: object;
+    pathItem?: object;
+    openapi?: string;
+    supplied?: object;
+  } = {},
 ): { description: Description; operation: Operation } {
-  const description = described({
-    openapi: rest.openapi ?? '3.0.3',
-    info: { title: 'One', version: '1' },
-    paths: { [rest.path ?? '/things']: { ...rest.pathItem, [rest.method ?? 'post']: operation } },
-    components: rest.components,
-  }, { supplied: rest.supplied });
+  const description = described(
+    {
+      openapi: rest.openapi ?? '3.0.3',
+      info: { title: 'One', version: '1' },
+      paths: { [rest.path ?? '/things']: { ...rest.pathItem, [rest.method ?? 'post']: operation } },
+      components: rest.components,
+    },
+    { supplied: rest.supplied },
+  );
   return { description, operation: description.operations[0]! };
 }
 

@@ -44,8 +44,9 @@ describe('a description', () => {
     'broken JSON': ['{"openapi": "3.0.0", "paths": {', /begins as JSON and is not/],
     'another format': ['{"asyncapi": "2.0.0"}', /another format/],
     'broken YAML': ['a: [b\nc: }', /neither JSON nor YAML: see line/],
-    'brackets without end': [`a: ${'['.repeat(50_000)}`, /neither JSON nor YAML/],
-    'aliases of aliases': [`a: &a [x,x,x,x,x,x,x,x,x]\n${aliases.join('\n')}`, /repeated beyond/],
+    'brackets without end': [`a: ${'['.repeat(50_000)}`, /more than 200 levels/],
+    'lists in lists in one line': [`a:\n  ${'- '.repeat(5000)}`, /more than 200 levels/],
+    'aliases of aliases': [`a: &a [x,x,x,x,x,x,x,x,x]\n${aliases.join('\n')}`, /repeats itself beyond/],
   };
   it.each(Object.keys(unreadable))('that is %s is refused with a sentence', (what) => {
     const [text, sentence] = unreadable[what]!;
@@ -72,6 +73,17 @@ describe('a description', () => {
     const parsed = parse(text);
     const operation = parsed.ok ? parsed.description.operations[0] : undefined;
     expect(parsed.ok && operation && parsed.description.describe(operation).parameters[0]?.name).toBe('q');
+  });
+
+  it('may nest compositions without end, and arguments may not (lesson 38)', () => {
+    const deep = `${'{"allOf":['.repeat(50_000)}{"type":"string"}${']}'.repeat(50_000)}`;
+    const content = `{"application/json":{"schema":${deep}}}`;
+    const description = described(`{"openapi":"3.0.0","paths":{"/a":{"post":{"requestBody":{"content":${content}}}}}}`);
+    const operation = description.operations[0]!;
+    expect(JSON.stringify(description.describe(operation))).toContain('left out');
+    expect(description.build(operation, { body: 'x' })).toMatchObject({ ok: true });
+    const body: unknown = JSON.parse(`${'['.repeat(50_000)}${']'.repeat(50_000)}`);
+    expect(description.build(operation, { body })).toMatchObject({ ok: false, issues: [{ at: '' }] });
   });
 
   it('calls an operation without an id by its method and path, and a second one of the same id by another', () => {

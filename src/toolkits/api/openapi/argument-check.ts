@@ -107,6 +107,18 @@ function bodyIssues(view: OperationView, given: OperationArguments, document: Do
   return createCheck(document, { wire: form !== 'json' })(chosen.media.schema, body, 'body');
 }
 
+/** Deeper values could not be written as JSON; what an API takes is a tenth as deep. */
+const MAX_LEVELS = 200;
+
+function isTooDeep(value: unknown): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > MAX_LEVELS) return true;
+    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? (Object.values(one) as unknown[]) : []));
+  }
+  return false;
+}
+
 /** Everything that is wrong with the arguments, each with how it is put right. */
 export function checkArguments(
   view: OperationView,
@@ -114,6 +126,7 @@ export function checkArguments(
   document: Document,
   supplied: ParseOptions['supplied'],
 ): Issue[] {
+  if (isTooDeep(given)) return [{ at: '', message: `The arguments are nested more than ${MAX_LEVELS} levels deep.` }];
   const offered = view.parameters.filter((parameter) => !isSupplied(parameter, supplied));
   return [
     ...fieldIssues(given),

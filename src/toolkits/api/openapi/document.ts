@@ -1,4 +1,4 @@
-import { parseDocument } from 'yaml';
+import { Composer, type CST, Parser } from 'yaml';
 import type { Issue } from './description.ts';
 import { asNode, type DocumentNode, listAt, member, nodeAt, textAt } from './document-node.ts';
 
@@ -43,16 +43,40 @@ function parsed(text: string, limit: number): { value: unknown } | ReadDocument 
   return fromYaml(body);
 }
 
+/**
+ * Levels of a document. The composer of `yaml` recurses, and a stack that ends inside of the regular expression engine
+ * takes the whole process down instead of throwing (lesson 38).
+ */
+const MAX_LEVELS = 200;
+
+function isTooDeep(tokens: readonly CST.Token[]): boolean {
+  let level: unknown[] = [...tokens];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > MAX_LEVELS) return true;
+    const next: unknown[] = [];
+    for (const token of level) {
+      next.push(...[member(token, 'value')].filter((value) => typeof value === 'object'));
+      for (const item of listAt(token, 'items')) next.push(member(item, 'key'), member(item, 'value'));
+    }
+    level = next.filter((token) => asNode(token) !== undefined);
+  }
+  return false;
+}
+
 function fromYaml(text: string): { value: unknown } | ReadDocument {
   try {
-    const document = parseDocument(text, { strict: false, uniqueKeys: false, logLevel: 'silent', merge: true });
-    const fault = document.errors[0];
-    if (fault !== undefined) {
-      return refused(`The description is neither JSON nor YAML: see line ${fault.linePos?.[0].line ?? '?'}.`);
+    const tokens = [...new Parser().parse(text)];
+    if (isTooDeep(tokens)) return refused(`The description is nested more than ${MAX_LEVELS} levels deep.`);
+    const composer = new Composer({ strict: false, uniqueKeys: false, logLevel: 'silent', merge: true });
+    const [document] = composer.compose(tokens, true, text.length);
+    const fault = document?.errors[0];
+    if (document === undefined || fault !== undefined) {
+      const line = text.slice(0, fault?.pos[0] ?? 0).split('\n').length;
+      return refused(`The description is neither JSON nor YAML: see line ${line}.`);
     }
     return { value: document.toJS({ maxAliasCount: 1000 }) as unknown };
   } catch {
-    return refused('The description is neither JSON nor YAML, or is nested or repeated beyond what can be read.');
+    return refused('The description is neither JSON nor YAML, or repeats itself beyond what can be read.');
   }
 }
 

@@ -6,23 +6,32 @@ import { isHidden, requiredOf } from './schema-facts.ts';
 import { choices, nearest } from './words.ts';
 
 const MAX_ISSUES = 20;
-/** Of compositions within compositions, when the names of their members are gathered. */
-const MAX_DEPTH = 8;
+/** Of one composition, when the names of their members are gathered. */
+const MAX_PARTS = 1000;
 
 const COMBINING = ['allOf', 'anyOf', 'oneOf'];
 const BRANCHING = ['if', 'then', 'else'];
 
-/** Every member that the schema or a part of its composition describes. */
-export function namesIn(schema: unknown, context: CheckContext, depth = 0): string[] {
-  const node = asNode(context.document.resolve(schema).value);
-  if (node === undefined || depth > MAX_DEPTH) return [];
-  const parts = COMBINING.flatMap((key) => listAt(node, key));
-  for (const key of BRANCHING) if (member(node, key) !== undefined) parts.push(member(node, key));
-  for (const [, dependent] of entriesAt(node, 'dependentSchemas')) parts.push(dependent);
-  return [
-    ...Object.keys(nodeAt(node, 'properties') ?? {}),
-    ...parts.flatMap((part) => namesIn(part, context, depth + 1)),
-  ];
+/** Every member that the schema or a part of its composition describes; each schema is looked at once. */
+export function namesIn(schema: unknown, context: CheckContext): ReadonlySet<string> {
+  const root = asNode(context.document.resolve(schema).value);
+  if (root === undefined) return new Set();
+  const kept = context.names.get(root);
+  if (kept !== undefined) return kept;
+  const names = new Set<string>();
+  const seen = new Set<DocumentNode>([root]);
+  for (const node of seen) {
+    for (const name of Object.keys(nodeAt(node, 'properties') ?? {})) names.add(name);
+    const parts = COMBINING.flatMap((key) => listAt(node, key));
+    for (const key of BRANCHING) if (member(node, key) !== undefined) parts.push(member(node, key));
+    for (const [, dependent] of entriesAt(node, 'dependentSchemas')) parts.push(dependent);
+    for (const part of parts) {
+      const resolved = asNode(context.document.resolve(part).value);
+      if (resolved !== undefined && seen.size < MAX_PARTS) seen.add(resolved);
+    }
+  }
+  context.names.set(root, names);
+  return names;
 }
 
 export function checkObject(

@@ -25,6 +25,7 @@ export function createCheck(document: Document, options: { wire: boolean }): Che
   const context: CheckContext = {
     document,
     wire: options.wire,
+    names: new Map(),
     check: (schema, value, at, known) => {
       steps += 1;
       if (steps > MAX_STEPS || depth >= MAX_DEPTH) return [];

@@ -50,6 +50,8 @@ const SCHEMA_LISTS = ['allOf', 'anyOf', 'oneOf', 'prefixItems'];
 const SCHEMA_MAPS = ['patternProperties', 'dependentSchemas'];
 const MAX_TEXT_OF_NAMES = 400;
 const MAX_EXAMPLE_CHARACTERS = 2000;
+/** A part of a composition is hardly deeper than the whole, but not for ever. */
+const COMPOSITION_LEVEL = 0.25;
 
 /** Thrown where a schema is larger than there is room for: then less of each is shown. */
 export class TooLarge extends Error {}
@@ -127,7 +129,7 @@ export class SchemaView {
     const show = (value: unknown, deeper: number) => this.#show(value, refs, level + deeper);
     for (const key of SCHEMA_LISTS) {
       const parts = listAt(schema, key);
-      if (parts.length > 0) shown.push([key, parts.map((part) => show(part, 0))]);
+      if (parts.length > 0) shown.push([key, parts.map((part) => show(part, COMPOSITION_LEVEL))]);
     }
     for (const key of ONE_SCHEMA)
       if (member(schema, key) !== undefined) shown.push([key, show(member(schema, key), 1)]);
@@ -188,8 +190,9 @@ export class SchemaView {
     const own = raw === schema ? undefined : textAt(raw, 'description');
     facts.push(...descriptionOf(this.#text(own ?? textAt(schema, 'description'))));
     addBounds(schema, add);
-    add('const', member(schema, 'const'));
-    const values = listAt(schema, 'enum');
+    const isShort = (value: unknown) => sizeOf(value) <= MAX_EXAMPLE_CHARACTERS;
+    if (isShort(member(schema, 'const'))) add('const', member(schema, 'const'));
+    const values = listAt(schema, 'enum').filter(isShort);
     const most = this.#detail.members * 2;
     if (values.length > 0) add('enum', values.slice(0, most));
     if (values.length > most) this.#cut('Of long enums only the first values are shown.');

@@ -31,14 +31,19 @@ export function choices(values: readonly unknown[]): string {
   return more > 0 ? `${some.join(', ')} and ${more} more` : some.join(', ');
 }
 
+/** Letters to change, add, leave out or swap with their neighbour (optimal string alignment). */
 function distance(one: string, other: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: other.length + 1 }, (_, index) => index);
   for (let i = 1; i <= one.length; i += 1) {
     const next = [i];
     for (let j = 1; j <= other.length; j += 1) {
       const change = (row[j - 1] ?? 0) + (one[i - 1] === other[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+      const swapped = i > 1 && j > 1 && one[i - 1] === other[j - 2] && one[i - 2] === other[j - 1];
+      const swap = swapped ? (before[j - 2] ?? 0) + 1 : Number.POSITIVE_INFINITY;
+      next.push(Math.min(change, swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
     }
+    before = row;
     row = next;
   }
   return row[other.length] ?? 0;
@@ -54,7 +59,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   for (const candidate of known) {
     if (candidate.length > 100) continue;
     const off = distance(wanted, folded(candidate));
-    if (off <= Math.max(1, Math.floor(wanted.length / 3)) && (best === undefined || off < best.off)) {
+    if (off <= Math.floor(wanted.length / 3) && (best === undefined || off < best.off)) {
       best = { candidate, off };
     }
   }
