@@ -96,6 +96,7 @@ export async function createFaces(input: FacesInput, teardown: Teardown): Promis
     flows,
     access: stores.access,
     calls: stores.calls,
+    toolChanges: stores.toolChanges,
     metrics: { access: config.metrics_access, read: async () => input.metrics.render(await sampleOf(input)) },
     apiKeys: createApiKeys(apiKeyRecords(config, agentKey)),
     mounts: [face],

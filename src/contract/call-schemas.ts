@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CALL_ERAS, CALL_OUTCOMES } from '../core/call-record.ts';
+import { TOOL_CHANGES, TOOL_PARTS } from '../core/tool-change.ts';
 import { connectionParamsSchema, pageLimit } from './parameters.ts';
 
 const instant = z.iso.datetime();
@@ -57,3 +58,21 @@ export const callQuerySchema = z.strictObject({
   limit: pageLimit,
   before: z.uuid('must be the next_before of an earlier answer').optional(),
 });
+
+export const toolChangeSchema = z.object({
+  id: z.string(),
+  occurred_at: instant.describe('When a listing showed it.'),
+  tool: z.string().describe("The upstream's own name of the tool."),
+  change: z.enum(TOOL_CHANGES),
+  parts: z.array(z.enum(TOOL_PARTS)).describe('Which parts of the tool are others now; empty unless `changed`.'),
+  before_digest: z.string().nullable().describe("SHA-256, hex, of the tool's JSON; null: it was not there."),
+  after_digest: z.string().nullable(),
+});
+
+export const toolChangeListSchema = z.object({
+  tool_changes: z.array(toolChangeSchema).describe('Newest first; the same change of one day (UTC) once.'),
+  next_before: z.string().nullable().describe('The `before` of the next page; null: this was the last.'),
+});
+export type ToolChangeList = z.infer<typeof toolChangeListSchema>;
+
+export const toolChangeQuerySchema = callQuerySchema.pick({ limit: true, before: true });

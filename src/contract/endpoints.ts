@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ErrorCode } from '../core/errors.ts';
+import { toolChangeListSchema, toolChangeQuerySchema } from './call-schemas.ts';
 import {
   authEventListSchema,
   authEventQuerySchema,
@@ -132,6 +133,16 @@ export const ENDPOINTS = {
     params: connectionParamsSchema,
     query: authEventQuerySchema,
     responses: { 200: json('A page of the history.', authEventListSchema) },
+    problems: ['not_found'],
+  },
+  listToolChanges: {
+    method: 'GET',
+    path: `${connectionPath}/tool-changes`,
+    role: 'admin',
+    summary: "How the upstream's tools changed between listings, newest first; of a deleted connection, too.",
+    params: connectionParamsSchema,
+    query: toolChangeQuerySchema,
+    responses: { 200: json('A page of the changes.', toolChangeListSchema) },
     problems: ['not_found'],
   },
   listEvents: {

@@ -15,7 +15,7 @@ import { ERROR_TABLE, type ErrorCode, type FieldIssue } from '../core/errors.ts'
 import { FORECAST_REASONS } from '../core/forecast.ts';
 import type { OpenIncident } from '../core/open-incidents.ts';
 import { PROVIDER_IDS } from '../core/provider-profiles.ts';
-import { callListSchema, callRecordSchema } from './call-schemas.ts';
+import { callListSchema, callRecordSchema, toolChangeListSchema, toolChangeSchema } from './call-schemas.ts';
 import { pageLimit } from './parameters.ts';
 
 export type { AuthEventDetail, AuthEventType, Decider, ErrorClass, RevocationReason } from '../core/auth-event.ts';
@@ -282,5 +282,7 @@ export const WIRE_SCHEMAS = {
   ReacquireResult: reacquireResultSchema,
   Session: sessionSchema,
   SystemInfo: systemInfoSchema,
+  ToolChange: toolChangeSchema,
+  ToolChangeList: toolChangeListSchema,
   ToolkitTest: toolkitTestSchema,
 } as const satisfies Record<string, z.ZodType>;

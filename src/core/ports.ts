@@ -5,5 +5,6 @@ export type * from './incident-port.ts';
 export type * from './metrics-port.ts';
 export type * from './oauth-ports.ts';
 export type * from './store-ports.ts';
+export type { ToolChange, ToolChangeStore } from './tool-change.ts';
 export type * from './toolkit.ts';
 export type * from './upstream-catalog.ts';

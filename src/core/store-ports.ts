@@ -14,6 +14,7 @@ import type { FieldIssue } from './errors.ts';
 import type { IncidentStore } from './incident-port.ts';
 import type { Secret } from './redact.ts';
 import type { Instant } from './token-set.ts';
+import type { ToolChangeStore } from './tool-change.ts';
 import type { CatalogEntry, PublishedName } from './upstream-catalog.ts';
 
 export type ConnectionSource = 'api' | 'file';
@@ -279,4 +280,5 @@ export type Stores = {
   catalog: CatalogStore;
   access: AccessStore;
   calls: CallRecordStore;
+  toolChanges: ToolChangeStore;
 };

@@ -13,6 +13,7 @@ import type {
   UpstreamTemplate,
   UpstreamTool,
 } from '../core/ports.ts';
+import type { ToolChangeKind, ToolPart } from '../core/tool-change.ts';
 
 /** jsonb: read parsed, written through `json()` so that both engines see the same text. */
 type Json<T> = ColumnType<T, string, string>;
@@ -205,6 +206,19 @@ export type CallRecordTable = {
 
 export type CallLossTable = { id: string; since: Date; until: Date; calls: bigint; replica_id: string };
 
+export type ToolChangeTable = {
+  id: string;
+  occurred_at: Date;
+  day: Date;
+  connection_kind: string;
+  connection_name: string;
+  tool: string;
+  change: ToolChangeKind;
+  parts: Json<ToolPart[]>;
+  before_digest: string;
+  after_digest: string;
+};
+
 export type EncryptionKeyTable = { key_id: string; check_value: Bytes; created_at: Date };
 
 export type Database = {
@@ -223,6 +237,7 @@ export type Database = {
   encryption_keys: EncryptionKeyTable;
   call_records: CallRecordTable;
   call_record_losses: CallLossTable;
+  tool_changes: ToolChangeTable;
 };
 
 export type Sequence = 'credential_generation_seq' | 'consent_seq' | 'boot_seq' | 'connection_revision_seq';

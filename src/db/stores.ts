@@ -16,6 +16,7 @@ import { createReplicaStore } from './replicas.ts';
 import { createRevocationStore } from './revocations.ts';
 import type { Database } from './schema.ts';
 import type { SecretBox } from './secret-box.ts';
+import { createToolChangeStore } from './tool-changes.ts';
 
 export type StoresInput = {
   db: Kysely<Database>;
@@ -42,5 +43,6 @@ export function createStores(input: StoresInput): Stores {
     catalog: guardStore(createCatalogStore(db)),
     access: guardStore(createAccessStore(db)),
     calls: guardStore(createCallRecordStore(db)),
+    toolChanges: guardStore(createToolChangeStore(db)),
   };
 }

@@ -15,6 +15,7 @@ import type {
 import type { Instant } from '../core/token-set.ts';
 import { changedLists, toolDrift } from '../core/upstream-catalog.ts';
 import { readUpstream } from './catalog-listing.ts';
+import type { ToolChanges } from './tool-changes.ts';
 
 export type MemberState = 'ok' | 'unavailable' | 'needs_person';
 
@@ -44,6 +45,7 @@ export type MemberDeps = {
   limited<T>(work: () => Promise<T>): Promise<T>;
   /** Lists that clients see changed; none of them: the state alone. `listed`: this process has read them. */
   changed(member: CatalogMember, lists: readonly ListKind[], listed: boolean): void;
+  drifted: ToolChanges;
 };
 
 type Failure = { code: string; message: string };
@@ -193,7 +195,10 @@ export class CatalogMember {
       this.#failures = 0;
       const at = clock.now();
       const drift = this.#listed_at === null ? undefined : toolDrift(this.#known.tools, listed.tools, at);
-      if (drift) log.info('the tools of a connection changed', { connection, ...drift });
+      if (drift) {
+        log.info('the tools of a connection changed', { connection, ...drift });
+        this.#deps.drifted(this.key, this.#known.tools, listed.tools);
+      }
       this.#learn({ ...listed, drift: drift ?? this.#known.drift, listed_at: at }, true);
       this.note(null);
     } catch (error) {

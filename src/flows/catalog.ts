@@ -26,11 +26,12 @@ import { NameMap } from './catalog-names.ts';
 import { type Published, Publisher } from './catalog-published.ts';
 import { connectionView, mergedView } from './catalog-view.ts';
 import { limiter } from './limiter.ts';
+import { createToolChanges, type ToolChanges } from './tool-changes.ts';
 import { toolkitContext } from './toolkit-context.ts';
 
 export type CatalogDeps = {
   toolkits: ReadonlyMap<string, Toolkit>;
-  stores: Pick<Stores, 'connections' | 'catalog' | 'events'>;
+  stores: Pick<Stores, 'connections' | 'catalog' | 'events' | 'toolChanges'>;
   accessToken: AccessTokenFor;
   fetch: Fetch;
   notifier: Notifier;
@@ -59,6 +60,7 @@ class LiveCatalog implements Catalog {
   /** By what a principal may use, which is one object for as long as it is the same. */
   #views = new WeakMap<AccessRules, Map<string, CatalogView>>();
   readonly #pending = new PendingChanges();
+  readonly #drifted: ToolChanges;
   #publishing = false;
   #reloading: Promise<void> | undefined;
   #reloadAgain = false;
@@ -66,6 +68,7 @@ class LiveCatalog implements Catalog {
   constructor(deps: CatalogDeps) {
     this.#deps = deps;
     this.#memory = new CatalogMemory(deps);
+    this.#drifted = createToolChanges({ ...deps, store: deps.stores.toolChanges });
   }
 
   async start(): Promise<void> {
@@ -205,6 +208,7 @@ class LiveCatalog implements Catalog {
       random,
       log,
       limited: this.#limited,
+      drifted: this.#drifted,
       changed: (member, lists, listed) => {
         if (listed) void this.#memory.remember(member);
         this.#changed(member.key, lists, lists.length === 0);

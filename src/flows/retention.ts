@@ -1,10 +1,20 @@
-import type { AccessStore, AuthEventStore, CallRecordStore, Clock, ConsentStore, Locker, Log } from '../core/ports.ts';
+import type {
+  AccessStore,
+  AuthEventStore,
+  CallRecordStore,
+  Clock,
+  ConsentStore,
+  Locker,
+  Log,
+  ToolChangeStore,
+} from '../core/ports.ts';
 
 export type RetentionDeps = {
   events: Pick<AuthEventStore, 'prune'>;
   consents: Pick<ConsentStore, 'prune'>;
   access: Pick<AccessStore, 'pruneExpired'>;
   calls: Pick<CallRecordStore, 'prune'>;
+  toolChanges: Pick<ToolChangeStore, 'prune'>;
   locker: Locker;
   clock: Clock;
   log: Log;
@@ -45,10 +55,12 @@ export function createRetention(deps: RetentionDeps): Retention {
   async function prune(): Promise<{ events: number }> {
     const now = clock.now();
     const deleted = await inBatches((limit) => events.prune(now - deps.event_retention, limit));
+    const changes = await inBatches((limit) => deps.toolChanges.prune(now - deps.event_retention, limit));
     const records = await inBatches((limit) => calls.prune(now - deps.call_retention, limit));
     await consents.prune(now);
     await access.pruneExpired(now);
     if (deleted > 0) log.info('old events were deleted', { events: deleted });
+    if (changes > 0) log.info('old changes of tools were deleted', { changes });
     if (records > 0) log.info('old records of calls were deleted', { calls: records });
     return { events: deleted };
   }

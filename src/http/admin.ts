@@ -7,7 +7,7 @@ import { AppError } from '../core/errors.ts';
 import type { EventQuery } from '../core/ports.ts';
 import type { DisconnectResult, RefreshResult } from '../flows/api.ts';
 import type { Caller } from './bearer.ts';
-import { callHistory } from './call-history.ts';
+import { callHistory, toolChangeHistory } from './call-history.ts';
 import type { Consent } from './callback.ts';
 import type { HttpDeps } from './deps.ts';
 import { oauthHealth, systemInfo } from './overview.ts';
@@ -38,7 +38,10 @@ export type AdminHandlers = {
       ) => Promise<JsonAnswer<Id extends 'finishConsent' ? never : ClientOutput<Exclude<Id, 'finishConsent'>>>>;
 };
 
-export type AdminDeps = Pick<HttpDeps, 'flows' | 'calls' | 'version' | 'engine' | 'publicUrl' | 'clock'> & {
+export type AdminDeps = Pick<
+  HttpDeps,
+  'flows' | 'calls' | 'toolChanges' | 'version' | 'engine' | 'publicUrl' | 'clock'
+> & {
   consent: Consent;
   sessions: Sessions;
 };
@@ -147,6 +150,12 @@ export function createAdminHandlers(deps: AdminDeps): AdminHandlers {
     listEvents: async ({ query }) => ok(await history(query)),
 
     listCalls: async ({ query }) => ok(await callHistory(deps.calls, query)),
+
+    async listToolChanges({ params, query }) {
+      const page = await toolChangeHistory(deps.toolChanges, params, query);
+      if (page.tool_changes.length === 0 && !query.before) await connections.get(params);
+      return ok(page);
+    },
 
     async reacquireOAuth({ params, caller, request }) {
       const { grant, token_acquired } = await statusOf(params);

@@ -1,6 +1,8 @@
 import type { z } from 'zod';
+import type { ToolChangeList, toolChangeQuerySchema } from '../contract/call-schemas.ts';
 import type { CallList, callQuerySchema } from '../contract/schemas.ts';
-import type { CallLoss, CallRecord, CallRecordStore } from '../core/ports.ts';
+import type { ConnectionKey } from '../core/connection.ts';
+import type { CallLoss, CallRecord, CallRecordStore, ToolChangeStore } from '../core/ports.ts';
 
 const iso = (instant: number) => new Date(instant).toISOString();
 const instantOf = (text: string | undefined) => (text === undefined ? undefined : Date.parse(text));
@@ -35,5 +37,20 @@ export async function callHistory(
     calls: calls.map(wireRecord),
     next_before: found.length > query.limit && last ? last.id : null,
     not_recorded: sumOf(losses),
+  };
+}
+
+/** A page of how the tools of a connection changed. */
+export async function toolChangeHistory(
+  store: Pick<ToolChangeStore, 'list'>,
+  connection: ConnectionKey,
+  query: z.output<typeof toolChangeQuerySchema>,
+): Promise<ToolChangeList> {
+  const found = await store.list({ key: connection, ...query, limit: query.limit + 1 });
+  const page = found.slice(0, query.limit);
+  const last = page.at(-1);
+  return {
+    tool_changes: page.map(({ key: _of, occurred_at, ...rest }) => ({ ...rest, occurred_at: iso(occurred_at) })),
+    next_before: found.length > query.limit && last ? last.id : null,
   };
 }

@@ -1,6 +1,6 @@
 import type { RequiredRole } from '../contract/endpoints.ts';
 import type { ENGINES } from '../contract/schemas.ts';
-import type { AccessStore, CallRecordStore, Clock, Log, Random } from '../core/ports.ts';
+import type { AccessStore, CallRecordStore, Clock, Log, Random, ToolChangeStore } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
 import type {
   AuthorizeFlow,
@@ -36,6 +36,7 @@ export type HttpDeps = {
   };
   access: AccessStore;
   calls: Pick<CallRecordStore, 'list' | 'losses'>;
+  toolChanges: Pick<ToolChangeStore, 'list'>;
   metrics: MetricsPage;
   apiKeys: ApiKeys;
   mounts: readonly Mount[];

@@ -61,6 +61,23 @@ describe('the catalog', () => {
     expect(gateway.names()).toEqual([]);
   });
 
+  it('keeps how the tools of an upstream changed, but not its first list', async () => {
+    const upstream = fakeUpstream(tool('x'), tool('z'));
+    const gateway = await catalogOf({ a: upstream });
+    await vi.waitFor(() => expect(gateway.names()).toEqual(['a__x', 'a__z']));
+    const { toolChanges } = gateway.memory;
+    const kept = async () => await toolChanges.list({ key: { kind: 'one', name: 'a' }, limit: 10 });
+    expect(await kept()).toEqual([]);
+    upstream.tools = [tool('x', { description: 'another' }), tool('y')];
+    upstream.changed();
+    await vi.waitFor(async () => expect(await kept()).toHaveLength(3));
+    expect((await kept()).map(({ tool: of, change, parts }) => [of, change, parts].flat()).sort()).toEqual([
+      ['x', 'changed', 'description'],
+      ['y', 'added'],
+      ['z', 'removed'],
+    ]);
+  });
+
   it('lists again when the upstream says that it changed, and tells its listeners', async () => {
     const upstream = fakeUpstream(tool('x'));
     const gateway = await catalogOf({ a: upstream });

@@ -15,6 +15,7 @@ describeFlow('the retention of events', (world) => {
       consents: stores.consents,
       access: stores.access,
       calls: stores.calls,
+      toolChanges: stores.toolChanges,
       locker: openLocker(),
       clock,
       log,
@@ -80,7 +81,9 @@ describeFlow('the retention of events', (world) => {
   it('deletes the records of calls by their own age, in batches', async () => {
     const batches = [1_000, 3];
     const prune = vi.fn(async () => batches.shift() ?? 0);
-    await retention({ calls: { prune } }).runOnce();
+    const toolChanges = { prune: vi.fn(async () => 0) };
+    await retention({ calls: { prune }, toolChanges }).runOnce();
+    expect(toolChanges.prune).toHaveBeenCalledWith(world().clock.now() - 30 * DAY, 1_000);
     expect(prune.mock.calls).toEqual([
       [world().clock.now() - 7 * DAY, 1_000],
       [world().clock.now() - 7 * DAY, 1_000],

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { toolChangeListSchema } from '../../src/contract/call-schemas.ts';
 import { createClient } from '../../src/contract/client.ts';
 import { callListSchema } from '../../src/contract/schemas.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { callRecord } from '../suites/call-record-suite.ts';
-import { MINUTE, NOON } from '../suites/store-fixture.ts';
+import { KEY, MINUTE, NOON } from '../suites/store-fixture.ts';
+import { seen } from '../suites/tool-change-suite.ts';
 import { ADMIN_KEY, AGENT_KEY, asAdmin, fakeApp, PUBLIC_URL } from './fake-app.ts';
 
 const PATH = '/api/v1/admin/calls';
@@ -101,6 +103,28 @@ describe('the records of calls', () => {
     const client = createClient({ baseUrl: PUBLIC_URL, headers: asAdmin, fetch });
     const page = await client.listCalls({ query: { kind: 'mcp', name: 'acme', outcome: ['ok'], limit: 30 } });
     expect(page.calls.map(({ id }) => id)).toEqual([ids[0]]);
+  });
+});
+
+describe('the changes of tools', () => {
+  const path = '/api/v1/admin/connections/mcp/acme/tool-changes';
+
+  it('are listed newest first, and paged', async () => {
+    const app = fakeApp();
+    await app.toolChanges.append(KEY, [seen(1), seen(2, { tool: 'u' })]);
+    const list = async (query: string) =>
+      toolChangeListSchema.parse(await (await app.send(`${path}?${query}`, { headers: asAdmin })).json());
+    const first = await list('limit=1');
+    expect(first.tool_changes).toMatchObject([
+      { tool: 'u', change: 'changed', parts: ['description'], occurred_at: iso(2) },
+    ]);
+    const second = await list(`before=${first.next_before}`);
+    expect(second.tool_changes.map(({ tool }) => tool)).toEqual(['t']);
+    expect(second.next_before).toBeNull();
+  });
+
+  it('of a connection that never was are a typing error', async () => {
+    expect((await fakeApp().send(path, { headers: asAdmin })).status).toBe(404);
   });
 });
 

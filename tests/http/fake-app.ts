@@ -11,6 +11,7 @@ import { createHttpApp } from '../../src/http/app.ts';
 import type { HttpDeps } from '../../src/http/deps.ts';
 import { createMemoryCallRecords } from '../support/memory-call-records.ts';
 import { createMemoryDatabase } from '../support/memory-tables.ts';
+import { createMemoryToolChanges } from '../support/memory-tool-changes.ts';
 
 export const PUBLIC_URL = 'http://127.0.0.1:8080';
 export const ADMIN_KEY = 'mdp_admin_key';
@@ -128,7 +129,9 @@ export function fakeApp(changes: Partial<HttpDeps> = {}) {
   const calls: { flow: string; input: unknown }[] = [];
   const lines: LogLine[] = [];
   const time = { now: NOW };
-  const records = createMemoryCallRecords(createMemoryDatabase());
+  const database = createMemoryDatabase();
+  const records = createMemoryCallRecords(database);
+  const toolChanges = createMemoryToolChanges(database);
   const clock: Clock = {
     now: () => time.now,
     monotonic: () => time.now,
@@ -233,6 +236,7 @@ export function fakeApp(changes: Partial<HttpDeps> = {}) {
     },
     access,
     calls: records,
+    toolChanges,
     metrics: { access: 'admin', read: async () => ({ content_type: 'text/plain', text: 'metrics 1' }) },
     apiKeys: createApiKeys([
       { name: 'ops', role: 'admin', key_hash: hashToken(ADMIN_KEY), access: EVERYTHING },
@@ -264,6 +268,7 @@ export function fakeApp(changes: Partial<HttpDeps> = {}) {
     deps,
     access,
     records,
+    toolChanges,
     script,
     views,
     calls,

@@ -27,6 +27,8 @@ import type { Catalog } from '../../src/flows/catalog-api.ts';
 import { createToolCall, type ToolCall } from '../../src/flows/tool-call.ts';
 import { createMcpFace, type McpFace, type McpFaceDeps } from '../../src/mcp/face.ts';
 import { createMcpToolkit } from '../../src/toolkits/mcp/index.ts';
+import { createMemoryDatabase } from '../support/memory-tables.ts';
+import { createMemoryToolChanges } from '../support/memory-tool-changes.ts';
 import { memoryCalls } from '../support/ports.ts';
 
 export const silentLog: Log = {
@@ -46,6 +48,7 @@ export class MemoryStores {
   entries = new Map<string, CatalogEntry>();
   published: PublishedName[] = [];
   reads = 0;
+  toolChanges = createMemoryToolChanges(createMemoryDatabase());
 
   get stores(): CatalogDeps['stores'] {
     const refuse = async (): Promise<never> => {
@@ -73,6 +76,7 @@ export class MemoryStores {
           this.published.push(...names);
         },
       },
+      toolChanges: this.toolChanges,
       events: { append: async () => undefined, list: async () => [], prune: async () => 0 },
     };
   }

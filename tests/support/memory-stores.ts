@@ -32,6 +32,7 @@ import {
   type MemoryTools,
   writeEvents,
 } from './memory-tables.ts';
+import { createMemoryToolChanges } from './memory-tool-changes.ts';
 
 /** A callback is exchanged within this time. */
 const EXCHANGE_MS = 600_000;
@@ -392,5 +393,6 @@ export function createMemoryStores(tools: MemoryTools): Stores {
     catalog: createCatalog(tools),
     access: createAccess(tools),
     calls: createMemoryCallRecords(tools),
+    toolChanges: createMemoryToolChanges(tools),
   };
 }

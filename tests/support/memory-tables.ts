@@ -17,6 +17,7 @@ import type {
   PublishedName,
   Random,
   RegisteredClient,
+  ToolChange,
 } from '../../src/core/ports.ts';
 import type { ConnectionRow } from '../../src/db/connection-rows.ts';
 import type { OpenDatabase } from '../../src/db/open.ts';
@@ -80,6 +81,7 @@ const emptyTables = () => ({
   sessions: new Map<string, AccessRow>(),
   calls: new Map<string, CallRecord>(),
   losses: new Map<string, CallLoss>(),
+  toolChanges: new Map<string, ToolChange>(),
 });
 
 export type MemoryTables = ReturnType<typeof emptyTables>;

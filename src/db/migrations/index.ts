@@ -14,6 +14,7 @@ import { issuerIncidents } from './000043-issuer-incidents.ts';
 import { takenIntents } from './000044-taken-intents.ts';
 import { upstreamCatalog } from './000046-upstream-catalog.ts';
 import { callRecords } from './000047-call-records.ts';
+import { toolChanges } from './000048-tool-changes.ts';
 
 /** `breaking`: a server that does not know this migration must not run on the schema that it leaves. */
 export type NumberedMigration = Migration & { breaking?: boolean };
@@ -35,4 +36,5 @@ export const migrations: Record<string, NumberedMigration> = {
   '000044_taken_intents': takenIntents,
   '000046_upstream_catalog': upstreamCatalog,
   '000047_call_records': callRecords,
+  '000048_tool_changes': toolChanges,
 };

@@ -20,6 +20,7 @@ const TABLES = {
   encryption_keys: 'moved',
   call_records: 'moved',
   call_record_losses: 'moved',
+  tool_changes: 'moved',
   sign_in_links: 'left',
   sessions: 'left',
 } as const satisfies Record<keyof Database, 'moved' | 'left'>;
