@@ -27,6 +27,7 @@ import { type ConnectionsRoom, createConnections } from './flows/connections.ts'
 import { countedSettlements } from './flows/counted-settlements.ts';
 import { createDisconnect } from './flows/disconnect.ts';
 import { createReplyKeeper } from './flows/escrow.ts';
+import { createFirstTokens } from './flows/first-tokens.ts';
 import { createKeepalive, type Keepalive } from './flows/keepalive.ts';
 import { createRefreshDoor, type RefreshDoor } from './flows/refresh.ts';
 import { createRetention } from './flows/retention.ts';
@@ -97,6 +98,7 @@ export function createFlows(given: FlowsInput): Flows {
   const listening = new Set<string>();
   const door = createRefreshDoor({ ...attempt, listening, locker });
   const clientCredentials = createClientCredentials({ ...attempt, consents, listening });
+  const firstTokens = createFirstTokens({ ...settle, connections, credentials, clientCredentials });
   const keepalive = createKeepalive({ ...settle, credentials, replicas, door, keeper, self });
   const accessToken = createAccessTokens({ credentials, refresh: door, notifier, clock });
   const catalog = createCatalog({
@@ -115,7 +117,7 @@ export function createFlows(given: FlowsInput): Flows {
       credentials,
       events,
       revoker,
-      clientCredentials,
+      firstTokens,
       testUpstream: (connection, signal) => catalog.test(connection, signal),
     }),
     disconnect: createDisconnect({ ...input, connections, credentials, revoker }),
@@ -131,10 +133,18 @@ export function createFlows(given: FlowsInput): Flows {
       keepalive.start();
       retention.start();
       revoker.start();
+      firstTokens.start();
       await catalog.start();
     },
     async stop() {
-      const stopped = Promise.all([keepalive.stop(), door.stop(), retention.stop(), revoker.stop(), catalog.close()]);
+      const stopped = Promise.all([
+        keepalive.stop(),
+        door.stop(),
+        retention.stop(),
+        revoker.stop(),
+        firstTokens.stop(),
+        catalog.close(),
+      ]);
       await Promise.race([stopped, clock.sleep(settings.token_deadline + STOP_GRACE_MS)]);
       await keeper.abandon();
       await calls.stop();

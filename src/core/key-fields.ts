@@ -7,7 +7,9 @@ const pem = (label: string) =>
     .string()
     .trim()
     .refine(
-      (text) => text === REDACTED || new RegExp(`^-----BEGIN [A-Z ]*${label}-----$`, 'm').test(text),
+      (text) =>
+        text === REDACTED ||
+        text.split('\n').some((line) => line.startsWith('-----BEGIN ') && line.trimEnd().endsWith(`${label}-----`)),
       `must be PEM text, beginning with a line -----BEGIN ${label}-----`,
     );
 

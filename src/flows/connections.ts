@@ -29,9 +29,10 @@ import type {
   ToolkitTest,
 } from '../core/ports.ts';
 import { ACTOR } from '../core/principal.ts';
-import type { ClientCredentialsFlow, ConnectionsFlow, ConnectionView } from './api.ts';
+import type { ConnectionsFlow, ConnectionView } from './api.ts';
 import { checkClient, withClient } from './client-check.ts';
 import { deletionByPerson, endByPerson, revocationOrder, revokeNow } from './disconnect.ts';
+import type { FirstTokens } from './first-tokens.ts';
 import type { Revoker } from './revocation.ts';
 import { notify } from './settle.ts';
 
@@ -41,7 +42,7 @@ export type ConnectionsDeps = {
   credentials: Pick<CredentialStore, 'read' | 'readForAttempt' | 'postpone'>;
   events: AuthEventStore;
   revoker: Pick<Revoker, 'attempt'>;
-  clientCredentials: ClientCredentialsFlow;
+  firstTokens: Pick<FirstTokens, 'obtain'>;
   authorizationServer: Pick<AuthorizationServer, 'refresh'>;
   notifier: Notifier;
   clock: Clock;
@@ -141,30 +142,6 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     }
   }
 
-  /**
-   * A connection that asks in its own name needs nobody for its first token. Never after a Disconnect: that was said by a
-   * person. What goes wrong is in the history.
-   */
-  async function obtainFirst({ key, config }: Connection, actor: string): Promise<void> {
-    if (config.auth_mode !== 'oauth' || grantOf(config) !== 'client_credentials') return;
-    try {
-      const credential = await credentials.read(key);
-      const moved =
-        credential?.revocation?.reason === 'destination_changed' || credential?.revocation?.reason === 'grant_changed';
-      if (credential?.state === 'never_connected' || (credential?.state === 'revoked' && moved)) {
-        await deps.clientCredentials.acquire(key, actor);
-      }
-    } catch (error) {
-      deps.log.warn(
-        'the first token of a connection could not be obtained; its history says why, «Get a token» asks again',
-        {
-          connection: connectionLabel(key),
-          error,
-        },
-      );
-    }
-  }
-
   async function write(
     key: ConnectionKey,
     input: { config: Record<string, unknown>; description?: string },
@@ -225,7 +202,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       const stored = await connections.read(key);
       if (stored) editable(stored);
       const connection = await write(key, input, actor, 'api', stored);
-      await obtainFirst(connection, actor);
+      await deps.firstTokens.obtain(connection, actor);
       return { created: stored === undefined, connection: view(connection, await credentials.read(key)) };
     },
 
@@ -273,7 +250,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
           const same = stored?.source === 'file' && stored.issues.length === 0 && unchanged(stored, input);
           const connection = same ? stored : await write(key, input, ACTOR.configurationFile, 'file', stored);
           // A start waits for no authorization server.
-          void obtainFirst(connection, ACTOR.configurationFile);
+          void deps.firstTokens.obtain(connection, ACTOR.configurationFile);
           return;
         } catch (error) {
           // Replicas that start together declare the same file: whoever comes second finds it done.

@@ -65,6 +65,58 @@ describeFlow('a connection that asks in its own name', (world) => {
     expect(next_refresh_at).toBeGreaterThan(world().clock.now() + 50 * MINUTE);
   });
 
+  it('is asked for again by itself where the first token could not be had, with growing pauses, until it is there', async () => {
+    world().server.onAsk(refused('invalid_client'), refused('temporarily_unavailable'));
+    const { process, oauth } = await saved();
+    expect(oauth?.state).toBe('never_connected');
+    await process.firstTokens.runOnce();
+    expect(asked()).toHaveLength(1);
+    await world().pass(MINUTE);
+    await process.firstTokens.runOnce();
+    expect(asked()).toHaveLength(2);
+    await process.firstTokens.runOnce();
+    expect(asked()).toHaveLength(2);
+    await world().pass(2 * MINUTE);
+    await process.firstTokens.runOnce();
+    expect(await world().accessToken()).toBe('access-own3');
+    expect((await world().events()).at(-1)).toMatchObject({
+      event_type: 'connect_completed',
+      actor: 'system:background-refresh',
+    });
+    await world().pass(HOUR);
+    await process.firstTokens.runOnce();
+    expect(asked()).toHaveLength(3);
+  });
+
+  it('is not asked for again after a Disconnect, although it was never connected', async () => {
+    world().server.onAsk(refused('invalid_client'));
+    const { process } = await saved();
+    await process.disconnect();
+    await world().pass(HOUR);
+    await process.firstTokens.runOnce();
+    expect(asked()).toHaveLength(1);
+    const next = await world().boot();
+    next.firstTokens.start();
+    await world().pass(HOUR);
+    await next.firstTokens.stop();
+    expect(asked()).toHaveLength(1);
+    expect(await world().credential()).toMatchObject({ state: 'never_connected' });
+  });
+
+  it('is asked for by the next process, too, when the one that was told of it has ended', async () => {
+    world().server.onAsk(refused('temporarily_unavailable'));
+    await saved();
+    const next = await world().boot();
+    next.firstTokens.start();
+    await expect
+      .poll(async () => {
+        await world().pass(MINUTE);
+        return world().credential();
+      })
+      .toMatchObject({ state: 'connected' });
+    await next.firstTokens.stop();
+  });
+
   it('keeps no refresh token that is given against the RFC', async () => {
     world().server.onAsk(() => answer({ access_token: 'a', token_type: 'Bearer', expires_in: 60, refresh_token: 'r' }));
     const { oauth } = await saved();

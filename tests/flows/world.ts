@@ -13,6 +13,7 @@ import { createClientCredentials } from '../../src/flows/client-credentials.ts';
 import { createConnections } from '../../src/flows/connections.ts';
 import { createDisconnect } from '../../src/flows/disconnect.ts';
 import { createReplyKeeper } from '../../src/flows/escrow.ts';
+import { createFirstTokens } from '../../src/flows/first-tokens.ts';
 import { createKeepalive } from '../../src/flows/keepalive.ts';
 import { createRefreshDoor } from '../../src/flows/refresh.ts';
 import { createRevoker } from '../../src/flows/revocation.ts';
@@ -121,7 +122,9 @@ export async function createWorld(opened: OpenDatabase) {
     const listening = new Set<string>();
     const door = createRefreshDoor({ ...shared, keeper, listening });
     const clientCredentials = createClientCredentials({ ...shared, keeper, listening });
+    const firstTokens = createFirstTokens({ ...shared, clientCredentials });
     return {
+      firstTokens,
       self,
       settings,
       clientCredentials,
@@ -137,7 +140,7 @@ export async function createWorld(opened: OpenDatabase) {
       connections: createConnections({
         ...shared,
         revoker,
-        clientCredentials,
+        firstTokens,
         testUpstream: async ({ key }) => {
           tests.push(key.name);
           return { ok: true, message: 'fine', details: {} };

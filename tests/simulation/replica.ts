@@ -67,7 +67,7 @@ function wire(world: World, life: Life): Flows {
     authorize: createAuthorize({ ...shared, keeper, listening }),
     disconnect: createDisconnect({ ...shared, revoker }),
     connections: createConnections({
-      clientCredentials: { acquire: async () => undefined },
+      firstTokens: { obtain: async () => undefined },
       ...shared,
       revoker,
       testUpstream: async () => ({ ok: true, message: 'fine', details: {} }),
