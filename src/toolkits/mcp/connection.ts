@@ -3,6 +3,7 @@ import { AppError, toAppError } from '../../core/errors.ts';
 import type {
   ListKind,
   ToolkitCall,
+  ToolkitClient,
   ToolkitConnection,
   ToolkitContext,
   ToolkitTest,
@@ -26,6 +27,8 @@ import type { Params } from './wire.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const CALL_TIMEOUT_MS = 60_000;
+/** How long a server that speaks the modern era alone is not asked for the other one again. */
+const MODERN_ALONE_MS = 3_600_000;
 /** @see https://modelcontextprotocol.io/specification/2026-07-28/basic/transports */
 const HEADER_MISMATCH = -32020;
 const METHOD_NOT_FOUND = -32601;
@@ -50,6 +53,8 @@ export class McpConnection implements ToolkitConnection {
   readonly #subscriptions: Subscriptions;
   #session: Session | undefined;
   #dialling: Promise<Session> | undefined;
+  /** Until when its server is known to hold no sessions of the legacy era beside the modern one. */
+  #modern_alone_until = 0;
   #closed = false;
 
   constructor(context: ToolkitContext, dialler: Dialler) {
@@ -173,9 +178,33 @@ export class McpConnection implements ToolkitConnection {
   async #lease(call: ToolkitCall): Promise<Lease> {
     const { client, signal } = call;
     const session = await this.#open(signal);
+    const shared = { session, release: () => undefined };
     const alone = client && client !== LISTING_CLIENT && (canBeAsked(client) || client.log_level !== undefined);
-    if (session.era === 'modern' || !alone) return { session, release: () => undefined };
-    const lease = await this.#own.lease(client, signal);
+    if (!alone) return shared;
+    if (session.era === 'modern') return (await this.#inItsOwnEra(client, call)) ?? shared;
+    return this.#leaseOwn(client, call);
+  }
+
+  /**
+   * Tools that were written for the legacy era ask in the midst of a call, also where their server has learnt the modern
+   * one, in which they then fail: a client of the legacy era that holds a session gets one there, if there are any.
+   */
+  async #inItsOwnEra(client: ToolkitClient, call: ToolkitCall): Promise<Lease | undefined> {
+    const { clock, config } = this.#context;
+    if (!client.session || !config.endpoint || clock.now() < this.#modern_alone_until) return undefined;
+    const lease = await this.#leaseOwn(client, call).catch(() => undefined);
+    if (lease?.session.isConversation) return lease;
+    if (call.signal.aborted) throw call.signal.reason;
+    if (lease) {
+      lease.release();
+      this.#own.forget(lease.session);
+    }
+    this.#modern_alone_until = clock.now() + MODERN_ALONE_MS;
+    return undefined;
+  }
+
+  async #leaseOwn(client: ToolkitClient, call: ToolkitCall): Promise<Lease> {
+    const lease = await this.#own.lease(client, call.signal);
     try {
       await lease.session.setLogLevel(call, this.#timeouts.call);
       return lease;

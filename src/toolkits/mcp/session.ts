@@ -57,6 +57,11 @@ export class Session {
     return this.#ended.signal;
   }
 
+  /** Whether the upstream keeps a session with us, in which alone it can ask anything. */
+  get isConversation(): boolean {
+    return this.#parts.transport.sessionId !== undefined;
+  }
+
   get capabilities(): Record<string, unknown> {
     return this.#parts.client.getServerCapabilities() ?? {};
   }
