@@ -1,12 +1,14 @@
-import type { Toolkit, ToolkitCall, ToolkitConnection, UpstreamTool } from '../../src/core/ports.ts';
+import type { ListKind, Toolkit, ToolkitCall, ToolkitConnection, UpstreamTool } from '../../src/core/ports.ts';
 
 export type FakeUpstream = {
   tools: UpstreamTool[];
+  /** Answers of other methods; without one of `server/discover`, it offers tools alone. */
+  answers: Record<string, Record<string, unknown>>;
   fail: Error | undefined;
   calls: Array<{ method: string; params: Record<string, unknown>; call: ToolkitCall }>;
   opened: number;
   closed: number;
-  changed(): void;
+  changed(kind?: ListKind): void;
 };
 
 export function tool(name: string, more: Record<string, unknown> = {}): UpstreamTool {
@@ -14,9 +16,14 @@ export function tool(name: string, more: Record<string, unknown> = {}): Upstream
 }
 
 /** A kind of connection without a network: each name is an upstream that the test steers. */
-export function fakeToolkit(kind: string, upstreams: Map<string, FakeUpstream>): Toolkit {
+export function fakeToolkit(
+  kind: string,
+  upstreams: Map<string, FakeUpstream>,
+  shared?: { argument: string },
+): Toolkit {
   return {
     kind,
+    ...(shared ? { shared } : {}),
     configSchema: undefined as never,
     connect({ key }): ToolkitConnection {
       const upstream = upstreams.get(key.name);
@@ -26,7 +33,8 @@ export function fakeToolkit(kind: string, upstreams: Map<string, FakeUpstream>):
         async request(method, params, call) {
           upstream.calls.push({ method, params, call });
           if (upstream.fail) throw upstream.fail;
-          return method === 'tools/list' ? { tools: upstream.tools } : { content: [{ type: 'text', text: 'done' }] };
+          if (method === 'tools/list') return { tools: upstream.tools };
+          return upstream.answers[method] ?? { content: [{ type: 'text', text: 'done' }] };
         },
         onChange(listener) {
           upstream.changed = listener;
@@ -41,5 +49,5 @@ export function fakeToolkit(kind: string, upstreams: Map<string, FakeUpstream>):
 }
 
 export function fakeUpstream(...tools: UpstreamTool[]): FakeUpstream {
-  return { tools, fail: undefined, calls: [], opened: 0, closed: 0, changed: () => undefined };
+  return { tools, answers: {}, fail: undefined, calls: [], opened: 0, closed: 0, changed: () => undefined };
 }

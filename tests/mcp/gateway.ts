@@ -136,6 +136,7 @@ export type Gateway = {
 export type GatewayOptions = {
   connections?: Connection[];
   memory?: MemoryStores;
+  notifier?: MemoryNotifier;
   accessToken?: AccessTokenFor;
   toolkits?: Toolkit[];
   settings?: CatalogDeps['settings'];
@@ -167,7 +168,7 @@ export async function stop(server: Server): Promise<void> {
 export async function openGateway(options: GatewayOptions = {}): Promise<Gateway> {
   const memory = options.memory ?? new MemoryStores();
   for (const one of options.connections ?? []) memory.connections.set(`${one.key.kind}/${one.key.name}`, one);
-  const notifier = new MemoryNotifier();
+  const notifier = options.notifier ?? new MemoryNotifier();
   const toolkits = options.toolkits ?? [createMcpToolkit()];
   const catalog = createCatalog({
     toolkits: new Map(toolkits.map((toolkit) => [toolkit.kind, toolkit])),
