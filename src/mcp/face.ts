@@ -1,4 +1,10 @@
-import { createMcpHandler, isJsonContentType, isLegacyRequest, readRequestBody } from '@modelcontextprotocol/server';
+import {
+  createMcpHandler,
+  isJsonContentType,
+  isLegacyRequest,
+  PROTOCOL_VERSION_META_KEY,
+  readRequestBody,
+} from '@modelcontextprotocol/server';
 import { AppError } from '../core/errors.ts';
 import type { Clock, Log, Random, Sign } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
@@ -40,11 +46,30 @@ export interface McpFace {
 /** Arguments may carry files; the answer to a larger one is 413 before anything is parsed (lesson 38). */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
+const MODERN = '2026-07-28';
+
 type Routed = { viewer: Viewer; method: string };
 
 function methodOf(body: unknown): string {
   const method = typeof body === 'object' && body !== null ? (body as { method?: unknown }).method : undefined;
   return typeof method === 'string' ? method : '';
+}
+
+/** A request that names this revision is of the modern era, whatever else is wrong with it; anything else is looked at. */
+function claimsModern(body: unknown): boolean {
+  const { params } = (body ?? {}) as { params?: { _meta?: Record<string, unknown> | null } | null };
+  return params?._meta?.[PROTOCOL_VERSION_META_KEY] === MODERN;
+}
+
+/**
+ * undefined: larger than allowed. A body of declared length is read at once: asking for it as a stream costs a request
+ * object more than all else that is done here.
+ */
+async function textOf(request: Request, most: number): Promise<string | undefined> {
+  const declared = request.headers.get('content-length');
+  if (declared !== null && Number(declared) <= most) return request.text();
+  const read = await readRequestBody(request, most);
+  return read.tooLarge ? undefined : read.text;
 }
 
 class Face implements McpFace {
@@ -92,15 +117,17 @@ class Face implements McpFace {
     let body: unknown;
     if (request.method === 'POST') {
       if (!isJsonContentType(request.headers.get('content-type'))) return wrongMediaType();
-      const read = await readRequestBody(request, this.#maxBodyBytes);
-      if (read.tooLarge) return tooLarge(this.#maxBodyBytes);
+      const text = await textOf(request, this.#maxBodyBytes);
+      if (text === undefined) return tooLarge(this.#maxBodyBytes);
       try {
-        body = JSON.parse(read.text);
+        body = JSON.parse(text);
       } catch {
         return parseError();
       }
     }
-    if (await isLegacyRequest(request, body)) return this.#legacy.handle(request, body, viewer);
+    if (!claimsModern(body) && (await isLegacyRequest(request, body))) {
+      return this.#legacy.handle(request, body, viewer);
+    }
     const method = methodOf(body);
     if (method === 'subscriptions/listen') return this.#streams.open(request, body as Record<string, unknown>, viewer);
     this.#routed.set(request, { viewer, method });
