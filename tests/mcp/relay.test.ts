@@ -57,7 +57,7 @@ async function startFront(target: string, meddle: (request: IncomingMessage, res
 
 async function ownerOf(upstream: string, name = 'up'): Promise<Gateway> {
   const owner = await openGateway({ connections: [connection(name, { endpoint: upstream })] });
-  await vi.waitFor(() => expect(owner.names()).toEqual([`${name}__t`]));
+  await vi.waitFor(() => expect(owner.names()).toEqual([`${name}__t`]), { timeout: 10_000 });
   return owner;
 }
 
