@@ -1,12 +1,11 @@
 import { lookup as dnsLookup } from 'node:dns/promises';
 import type { LookupFunction } from 'node:net';
 import { isIP } from 'node:net';
-import type { Dispatcher } from 'undici';
-import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
+import { Agent, buildConnector } from 'undici';
 import type { Fetch, FetchInit, TlsMaterial } from './core/ports.ts';
 import { EgressError } from './core/ports.ts';
 import { classifyAddress } from './egress-address.ts';
-import { follow, relay } from './egress-stream.ts';
+import { ACCEPT_ENCODING, send } from './egress-request.ts';
 import { tlsMark, tlsOptions } from './egress-tls.ts';
 
 export type EgressOptions = {
@@ -140,22 +139,6 @@ function pinningConnector(
   };
 }
 
-/** Notes the moment at which a request is handed to an open socket: up to then nothing was sent. */
-function onWritten(written: () => void): Dispatcher.DispatcherComposeInterceptor {
-  return (dispatch) => (options, handler) =>
-    dispatch(options, {
-      onRequestStart(controller, context) {
-        written();
-        handler.onRequestStart?.(controller, context);
-      },
-      onRequestUpgrade: (...args) => handler.onRequestUpgrade?.(...args),
-      onResponseStart: (...args) => handler.onResponseStart?.(...args),
-      onResponseData: (...args) => handler.onResponseData?.(...args),
-      onResponseEnd: (...args) => handler.onResponseEnd?.(...args),
-      onResponseError: (...args) => handler.onResponseError?.(...args),
-    });
-}
-
 function egressError(error: unknown, phase: EgressError['phase'], host: string, signal?: AbortSignal): EgressError {
   for (let at: unknown = error; at instanceof Error; at = at.cause) if (at instanceof EgressError) return at;
   const timedOut = codesOf(error).some((code) => code.endsWith('_TIMEOUT')) || isTimeout(signal?.reason);
@@ -171,7 +154,7 @@ function isTimeout(reason: unknown): boolean {
 
 function requestHeaders(init: FetchInit): Record<string, string> {
   const headers = Object.fromEntries(new Headers(init.headers));
-  return { 'user-agent': 'mcp-data-platform', ...headers };
+  return { accept: '*/*', 'accept-encoding': ACCEPT_ENCODING, 'user-agent': 'mcp-data-platform', ...headers };
 }
 
 function parseUrl(input: string | URL): URL {
@@ -180,8 +163,6 @@ function parseUrl(input: string | URL): URL {
   if (url?.protocol === 'http:' || url?.protocol === 'https:') return url;
   throw new EgressError('not_sent', 'egress_refused', 'The address is not an http or https URL.');
 }
-
-const NULL_BODY = new Set([204, 205, 304]);
 
 /**
  * The way out. Redirects are never followed: a 3xx comes back as it is, or is refused with `redirect: 'error'`.
@@ -232,40 +213,28 @@ export function createEgress(options: EgressOptions = {}): Fetch & { close(): Pr
     // A literal address skips the socket's lookup, and a pooled socket the connector: so ask here, too.
     if (isIP(bareHost(url.hostname))) await allowedAddresses(resolve, policy, url.protocol, url.hostname);
     let phase: EgressError['phase'] = 'not_sent';
-    const written = onWritten(() => {
-      phase = 'perhaps_sent';
+    const response = await send(agentFor(policy, init), {
+      url,
+      method: init.method ?? 'GET',
+      headers: requestHeaders(init),
+      body: init.body,
+      encoding: init.encoding,
+      signal: init.signal,
+      written: () => {
+        phase = 'perhaps_sent';
+      },
+      fail: (error) => egressError(error, phase, url.host, init.signal),
     });
-    const dispatcher = agentFor(policy, init).compose(written);
-    const fail = (error: unknown) => egressError(error, phase, url.host, init.signal);
-    const { signal, release } = follow(init.signal);
-    try {
-      const response = await undiciFetch(url, {
-        method: init.method ?? 'GET',
-        headers: requestHeaders(init),
-        redirect: 'manual',
-        dispatcher,
-        ...(init.body === undefined ? {} : { body: init.body, duplex: 'half' as const }),
-        signal,
-      });
-      const { status, statusText } = response;
-      if (init.redirect === 'error' && status >= 300 && status < 400 && response.headers.has('location')) {
-        await response.body?.cancel();
-        throw new EgressError(
-          'perhaps_sent',
-          'egress_refused',
-          `${url.host} answered with a redirect, which is refused.`,
-        );
-      }
-      const body = response.body as ReadableStream<Uint8Array> | null;
-      const relayed = body === null || NULL_BODY.has(status) ? null : relay(body, fail, release);
-      if (relayed === null) release();
-      const result = new Response(relayed, { status, statusText, headers: [...response.headers] });
-      Object.defineProperty(result, 'url', { value: url.href });
-      return result;
-    } catch (error) {
-      release();
-      throw fail(error);
+    const { status } = response;
+    if (init.redirect === 'error' && status >= 300 && status < 400 && response.headers.has('location')) {
+      await response.body?.cancel();
+      throw new EgressError(
+        'perhaps_sent',
+        'egress_refused',
+        `${url.host} answered with a redirect, which is refused.`,
+      );
     }
+    return response;
   };
 
   const close = async () => {

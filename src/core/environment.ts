@@ -54,6 +54,8 @@ export type FetchInit = {
    * sending, and then nobody can tell whether the request arrived: not worth it where a single-use token is sent.
    */
   connection?: 'pooled' | 'fresh';
+  /** `kept`: a compressed body is handed on as it came, with its Content-Encoding. Decoded by default. */
+  encoding?: 'decoded' | 'kept';
   /**
    * `typed`: an operator typed this URL, so private and loopback destinations are legitimate. `discovered`: it came
    * from a remote document, so it may lead into a private network only where `origin_of_trust` does.

@@ -1,6 +1,7 @@
 import http from 'node:http';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import net from 'node:net';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import type { FetchInit } from '../../src/core/ports.ts';
@@ -312,6 +313,52 @@ describe('a response', () => {
     finish();
     expect(Buffer.from((await reader.read()).value!).toString()).toBe('data: 2\n\n');
     expect((await reader.read()).done).toBe(true);
+  });
+
+  it.each([
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+    ['GZIP, br', (bytes: Buffer) => brotliCompressSync(gzipSync(bytes))],
+  ])('is decoded where the server encoded it (%s), and only where it did', async (encoding, encode) => {
+    const plain = Buffer.from('a text of some length, said again and again. '.repeat(2_000));
+    const port = await serve((_request, response) => {
+      response.writeHead(200, { 'content-encoding': encoding }).end(encode(plain));
+    });
+    const { egress } = egressWith();
+    const response = await egress(`http://127.0.0.1:${port}/`, typed);
+    expect(Buffer.from(await response.arrayBuffer()).equals(plain)).toBe(true);
+  });
+
+  it('is handed on as it was encoded where that is wanted', async () => {
+    const encoded = gzipSync('a text');
+    const port = await serve((_request, response) => {
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(encoded);
+    });
+    const { egress } = egressWith();
+    const response = await egress(`http://127.0.0.1:${port}/`, { ...typed, encoding: 'kept' });
+    expect(response.headers.get('content-encoding')).toBe('gzip');
+    expect(Buffer.from(await response.arrayBuffer()).equals(encoded)).toBe(true);
+  });
+
+  it('that is not what its encoding says breaks like a connection', async () => {
+    const port = await serve((_request, response) => {
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end('this was never compressed');
+    });
+    const { egress } = egressWith();
+    const response = await egress(`http://127.0.0.1:${port}/`, typed);
+    expect(await failure(response.text())).toBe('perhaps_sent reset');
+  });
+
+  it('of a short body that breaks off still gives what had arrived', async () => {
+    const port = await serve((_request, response) => {
+      response.writeHead(200, { 'content-length': '100' });
+      response.write('the first part', () => response.destroy());
+    });
+    const { egress } = egressWith();
+    const reader = (await egress(`http://127.0.0.1:${port}/`, typed)).body?.getReader();
+    expect(Buffer.from((await reader?.read())?.value ?? []).toString()).toBe('the first part');
+    expect(await failure(reader?.read() ?? Promise.resolve())).toBe('perhaps_sent reset');
   });
 
   it('without a body has none', async () => {

@@ -48,7 +48,19 @@ const ROOMS: Record<string, Room> = {
   },
 };
 
-const ROOT_NODE = ['crypto', 'dns/promises', 'events', 'http', 'net', 'os', 'tls', 'url', 'child_process'];
+const ROOT_NODE = [
+  'crypto',
+  'dns/promises',
+  'events',
+  'http',
+  'net',
+  'os',
+  'stream',
+  'tls',
+  'url',
+  'zlib',
+  'child_process',
+];
 /** The root files that the rooms receive as ports: they know core and each other. */
 const PORTS: Room = {
   rooms: ['core'],
@@ -66,7 +78,7 @@ const PORT_FILES = new Set([
   'config-values.ts',
   'config.ts',
   'egress-address.ts',
-  'egress-stream.ts',
+  'egress-request.ts',
   'egress-tls.ts',
   'egress.ts',
   'key-material.ts',
