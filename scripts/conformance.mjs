@@ -26,9 +26,11 @@ for (const [key, all] of runs) {
   const failing = all.filter((row) => !row.scored && row.failed.length > 0).map(({ name }) => name);
   console.log(`| ${key} | ${scored.length} | ${held} | ${all[0]?.code} | ${failing.join(', ') || '–'} |`);
 }
-const missed = rows.filter((/** @type {Row} */ row) => row.failed.length > 0 && row.target === 'through the gateway');
-for (const { revision, name, scored, failed } of missed) {
-  console.log(`\n${scored ? 'REQUIRED' : 'unscored'} ${name} (${revision}), through the gateway:`);
+const missed = rows.filter(
+  (/** @type {Row} */ row) => row.failed.length > 0 && row.target.startsWith('through the gateway'),
+);
+for (const { target, revision, name, scored, failed } of missed) {
+  console.log(`\n${scored ? 'REQUIRED' : 'unscored'} ${name} (${revision}), ${target}:`);
   for (const line of failed) console.log(`  ${line.split('\n')[0]}`);
 }
 process.exitCode = rows.length === 0 ? 1 : status;

@@ -1,15 +1,27 @@
 import { appendFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AGENT_KEY, TestPlatform } from '../support/platform.ts';
 import { type Fixture, startConformanceFixture } from './fixture-server.ts';
-import { REVISIONS, type Report, type Revision, runSuite } from './suite.ts';
+import { type AddingProxy, REVISIONS, type Report, type Revision, runSuite, startAddingProxy } from './suite.ts';
 
 let fixture: Fixture;
+let old: Fixture;
+let platform: TestPlatform;
+let proxy: AddingProxy;
 
 beforeAll(async () => {
   fixture = await startConformanceFixture();
+  old = await startConformanceFixture({ legacyOnly: true });
+  platform = await TestPlatform.start();
+  proxy = await startAddingProxy(platform.url, { authorization: `Bearer ${AGENT_KEY}` });
+  await platform.putConnection('fixture', { endpoint: fixture.url, auth_mode: 'none' });
+  await platform.putConnection('old', { endpoint: old.url, auth_mode: 'none' });
 });
 afterAll(async () => {
+  await proxy?.close();
+  await platform?.remove();
   await fixture?.close();
+  await old?.close();
 });
 
 /** `npm run conformance` names a file, and prints what is in it. */
@@ -32,6 +44,20 @@ describe.each(REVISIONS)('what revision %s requires', (revision) => {
   it('holds for the fixture by itself, so that a failure behind the gateway is the gateway’s', async () => {
     const report = await runSuite(fixture.url, revision);
     tell('the fixture itself', revision, report);
+    expectConformant(report);
+  });
+
+  it('holds for the fixture behind the gateway, at the address of its connection', async () => {
+    const report = await runSuite(`${proxy.origin}/mcp/fixture`, revision);
+    tell('through the gateway', revision, report);
+    expectConformant(report);
+  });
+});
+
+describe('what revision 2025-11-25 requires', () => {
+  it('holds behind the gateway for a fixture that knows nothing newer', async () => {
+    const report = await runSuite(`${proxy.origin}/mcp/old`, '2025-11-25');
+    tell('through the gateway, a legacy upstream', '2025-11-25', report);
     expectConformant(report);
   });
 });

@@ -1,5 +1,4 @@
 import type {
-  CallToolResult,
   ElicitRequestFormParams,
   InputRequest,
   InputRequiredResult,
@@ -57,10 +56,13 @@ function remembers(questions: Record<string, InputRequest>, answer: string) {
   };
 }
 
-/** Legacy clients are asked in the midst of the call; modern ones do not have that. */
-async function elicited(ctx: ServerContext, params: ElicitRequestFormParams, label: string): Promise<CallToolResult> {
-  const { action, content } = await ctx.mcpReq.elicitInput(params);
-  return text(`${label}: action=${action}, content=${JSON.stringify(content ?? {})}`);
+/** Asks a person: a legacy client in the midst of the call, a modern one by an answer that wants input. */
+async function elicited({ era, ctx }: FixtureCall, question: ReturnType<typeof form>, label: string) {
+  const told = (given: Record<string, unknown>) =>
+    text(`${label}: action=${String(given.action)}, content=${JSON.stringify(given.content ?? {})}`);
+  if (era === 'legacy') return told(await ctx.mcpReq.elicitInput(question.params));
+  const given = accepted(ctx, 'answer');
+  return given ? told(given) : inputRequired({ answer: question });
 }
 
 const titled = (first: string) => [
@@ -99,30 +101,30 @@ export const ASKING: Record<string, FixtureTool> = {
   test_sampling: {
     description: "Asks the client's model",
     inputSchema: string('prompt'),
-    async call({ ctx, args }) {
-      const { content } = await ctx.mcpReq.requestSampling(sample(String(args.prompt), 100).params);
-      const [first] = Array.isArray(content) ? content : [content];
-      return text(`LLM response: ${first?.type === 'text' ? first.text : JSON.stringify(content)}`);
+    async call({ era, ctx, args }) {
+      const question = sample(String(args.prompt), 100);
+      const given = era === 'legacy' ? await ctx.mcpReq.requestSampling(question.params) : accepted(ctx, 'response');
+      return given ? text(`LLM response: ${JSON.stringify(given.content)}`) : inputRequired({ response: question });
     },
   },
   test_elicitation: {
     description: 'Asks the person',
     inputSchema: string('message'),
-    call: ({ ctx, args }) => {
+    call: (call) => {
       const fields = {
         username: { type: 'string', description: "User's response" },
         email: { type: 'string', description: "User's email address" },
       };
-      return elicited(ctx, form(String(args.message), fields).params, 'User response');
+      return elicited(call, form(String(call.args.message), fields), 'User response');
     },
   },
   test_elicitation_sep1034_defaults: {
     description: 'Asks with defaults in every kind of field',
-    call: ({ ctx }) => elicited(ctx, form('Review the defaults', DEFAULTS, []).params, 'Elicitation completed'),
+    call: (call) => elicited(call, form('Review the defaults', DEFAULTS, []), 'Elicitation completed'),
   },
   test_elicitation_sep1330_enums: {
     description: 'Asks with every kind of enumeration',
-    call: ({ ctx }) => elicited(ctx, form('Choose', ENUMS, []).params, 'Elicitation completed'),
+    call: (call) => elicited(call, form('Choose', ENUMS, []), 'Elicitation completed'),
   },
   test_missing_capability: {
     description: 'Cannot do without sampling',

@@ -193,10 +193,10 @@ function eventStore(): EventStore {
   };
 }
 
-export type Fixture = { url: string; port: number; close(): Promise<void> };
+export type Fixture = { url: string; close(): Promise<void> };
 
-/** A server of both eras with all that the suite's server scenarios ask for by name. */
-export async function startConformanceFixture(): Promise<Fixture> {
+/** A server with all that the suite's server scenarios ask for by name: of both eras, or as one that is of the older. */
+export async function startConformanceFixture(options: { legacyOnly?: boolean } = {}): Promise<Fixture> {
   const state = createRequestStateCodec<{ round: number }>({ key: randomBytes(32) });
   const sessions = new Map<string, { server: Server; transport: WebStandardStreamableHTTPServerTransport }>();
   const changed = (list: 'tools' | 'prompts') => {
@@ -242,14 +242,13 @@ export async function startConformanceFixture(): Promise<Fixture> {
           return new Response(null, { status: 400 });
         }
       }
-      if (await isLegacyRequest(request, body)) return legacy(request, body);
+      if (options.legacyOnly || (await isLegacyRequest(request, body))) return legacy(request, body);
       return mismatchedHeader(request, body) ?? modern.fetch(request, { parsedBody: body });
     }),
   );
   const port = await listen(http);
   return {
     url: `http://127.0.0.1:${port}/mcp`,
-    port,
     async close() {
       await modern.close();
       await Promise.allSettled([...sessions.values()].map(({ server }) => server.close()));
