@@ -60,7 +60,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   readonly #abort = (): void => {
-    const { reason } = this.#sending.signal ?? {};
+    const reason: unknown = this.#sending.signal?.reason;
     const error = reason instanceof Error ? reason : new Error('aborted');
     // While the connection is still being opened nobody can be told: the request waits for it, and is dropped then.
     this.#end(error);
@@ -179,8 +179,9 @@ function decoded(
   decoder: Duplex & Readable,
   fail: (error: unknown) => EgressError,
 ): ReadableStream<Uint8Array> {
-  const { readable, writable } = Duplex.toWeb(decoder);
-  const reader = body.pipeThrough({ readable: readable as ReadableStream<Uint8Array>, writable }).getReader();
+  const pair = Duplex.toWeb(decoder);
+  const writable = pair.writable as WritableStream<Uint8Array>;
+  const reader = body.pipeThrough({ readable: pair.readable as ReadableStream<Uint8Array>, writable }).getReader();
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
