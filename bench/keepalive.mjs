@@ -81,6 +81,7 @@ function replicaConfig(folder) {
 /** @param {string} engine @param {number} replicas @param {string | undefined} databaseUrl */
 async function run(engine, replicas, databaseUrl) {
   const { openStores, seed, dueAt } = await import('./keepalive/seed.mjs');
+  const { databaseCpu } = await import('./keepalive/database-cpu.mjs');
   const connections = Number(options.connections);
   const folder = mkdtempSync(join(tmpdir(), 'mcp-data-platform-bench-'));
   const provider = start('provider.mjs', [options.issuers, options.latency]);
@@ -111,9 +112,12 @@ async function run(engine, replicas, databaseUrl) {
       return { child, ...(await said(child)) };
     });
     const serving = await Promise.all(started);
+    const database = databaseUrl === undefined ? () => 0 : await databaseCpu(databaseUrl);
+    const databaseBefore = database();
     if (Date.now() > due) console.error('The replicas started late: part of their start is measured, too.');
     const report = await untilDone(provider, connections);
     await sleep(LOOK_MS);
+    const databaseUsed = database() - databaseBefore;
     const ends = await Promise.all(
       serving.map(async ({ child }) => {
         const ended = new Promise((resolve) => child.once('exit', resolve));
@@ -122,6 +126,8 @@ async function run(engine, replicas, databaseUrl) {
         return usage;
       }),
     );
+    /** Of the processor, per refresh. @param {number} ms */
+    const each = (ms) => (ms / Math.max(1, report.refreshed)).toFixed(2);
     const seconds = (report.last - report.first) / 1_000;
     return {
       engine,
@@ -132,8 +138,9 @@ async function run(engine, replicas, databaseUrl) {
       'presented twice': report.twice,
       'most at one host': report.mostAtOnce,
       'peak RSS MB': ends.map(({ peak_mb }) => peak_mb).join(' '),
-      'before RSS MB': serving.map(({ rss_at_start_mb }) => rss_at_start_mb).join(' '),
-      'CPU s': ends.map(({ cpu }) => ((cpu.user + cpu.system) / 1e6).toFixed(1)).join(' '),
+      'replica ms': ends.map(({ cpu }) => each((cpu.user + cpu.system) / 1_000)).join(' '),
+      'database ms': each(databaseUsed),
+      'provider ms': each(report.cpu_ms),
       load: loadavg()[0]?.toFixed(1),
       failed: report.refreshed < connections || report.twice > 0 || report.mostAtOnce > PER_HOST * replicas,
     };

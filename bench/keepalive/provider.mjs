@@ -52,7 +52,17 @@ async function answer(host, request, response) {
 function report() {
   const twice = [...presented.values()].filter((times) => times > 1).length;
   const mostAtOnce = Math.max(0, ...hosts.map(({ most }) => most));
-  return { first, last, refreshed, unexpected, presented: presented.size, twice, mostAtOnce };
+  const { user, system } = process.cpuUsage();
+  return {
+    cpu_ms: (user + system) / 1_000,
+    first,
+    last,
+    refreshed,
+    unexpected,
+    presented: presented.size,
+    twice,
+    mostAtOnce,
+  };
 }
 
 /** @type {string[]} */

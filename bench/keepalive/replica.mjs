@@ -10,9 +10,10 @@ const config = loadConfig({
 });
 const platform = await startPlatform(config, { log: createLog('warn'), toolkits: [idleToolkit] });
 const { maxRSS } = process.resourceUsage();
+const started = process.cpuUsage();
 process.send?.({ rss_at_start_mb: Math.round(maxRSS / 1024) });
 process.on('message', async () => {
-  process.send?.({ peak_mb: Math.round(process.resourceUsage().maxRSS / 1024), cpu: process.cpuUsage() });
+  process.send?.({ peak_mb: Math.round(process.resourceUsage().maxRSS / 1024), cpu: process.cpuUsage(started) });
   await platform.stop();
   process.disconnect();
 });

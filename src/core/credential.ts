@@ -189,7 +189,8 @@ export type Settlement = {
 };
 
 export type SettleResult =
-  | { applied: true; generation: bigint }
+  /** `current` is the row as it was committed. */
+  | { applied: true; generation: bigint; current: Credential }
   /** The fence did not match; `current` is the row as it is now, undefined when the connection is gone. */
   | { applied: false; current: Credential | undefined };
 

@@ -58,5 +58,5 @@ export const DEFAULT_PROTOCOL_SETTINGS: ProtocolSettings = {
   incident_probe: 60 * SECOND,
   verdict_confirmation: 5 * SECOND,
   per_host: 8,
-  in_flight: 64,
+  in_flight: 128,
 };

@@ -111,13 +111,19 @@ export type DueQuery = {
   owner_wait_ms?: number;
 };
 
+/** What the loop needs of a row that is due; its attempt reads it again (rule 5). */
+export type DueCredential = Pick<Credential, 'key' | 'lock_key' | 'next_refresh_reason'> & {
+  /** As in the events; null: not bound to any. */
+  idp_host: string | null;
+};
+
 export interface CredentialStore {
   read(key: ConnectionKey): Promise<Credential | undefined>;
   /** The access token alone, for a tool call; undefined when there is none. */
   readAccessToken(key: ConnectionKey): Promise<{ credential: Credential; access_token: Secret | null } | undefined>;
   readForAttempt(key: ConnectionKey): Promise<AttemptView | undefined>;
   /** Due rows, soonest first, each with its advisory lock taken on this replica's lock session (none when embedded). */
-  claimDue(query: DueQuery): Promise<Credential[]>;
+  claimDue(query: DueQuery): Promise<DueCredential[]>;
   /** The earliest `next_refresh_at` of all, or the next probe of an incident, so that the loop can sleep until then. */
   nextDueAt(): Promise<Instant | null>;
   /** Protocol rule 6: the compare-and-set that is the mutex. */

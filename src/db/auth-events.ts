@@ -1,38 +1,44 @@
 import type { Kysely, Selectable } from 'kysely';
+import { sql } from 'kysely';
 import type { AuthEvent, NewAuthEvent } from '../core/auth-event.ts';
 import { authEventDetailSchema } from '../core/auth-event.ts';
 import type { ConnectionKey } from '../core/connection.ts';
 import { AppError } from '../core/errors.ts';
 import type { AuthEventStore, Clock, Random } from '../core/ports.ts';
-import { json, toTimestamp } from './column-values.ts';
+import { recordset, toTimestamp } from './column-values.ts';
 import type { AuthEventTable, Database } from './schema.ts';
 
 export type EventWriter = { clock: Clock; random: Random };
 
-/**
- * Writes events in the caller's transaction, so that they stand or fall with the change that they tell of.
- * @param generation drawn by that change; it is what links an event to a state of the row.
- */
-export async function insertEvents(
-  db: Kysely<Database>,
-  writer: EventWriter,
-  key: ConnectionKey,
-  events: readonly NewAuthEvent[],
-  generation?: bigint,
-): Promise<void> {
-  if (events.length === 0) return;
+/** The events of one connection. */
+export type Told = {
+  key: ConnectionKey;
+  events: readonly NewAuthEvent[];
+  /** Drawn by the change that they tell of; it is what links an event to a state of the row. */
+  generation?: bigint | undefined;
+};
+
+/** Writes events in the caller's transaction, so that they stand or fall with the changes that they tell of. */
+export async function insertEvents(db: Kysely<Database>, writer: EventWriter, told: readonly Told[]): Promise<void> {
   const occurred_at = toTimestamp(writer.clock.now());
-  const rows = events.map((event) => ({
-    id: writer.random.uuid(),
-    occurred_at,
-    connection_kind: key.kind,
-    connection_name: key.name,
-    event_type: event.event_type,
-    actor: event.actor,
-    idp_host: event.idp_host,
-    detail: json(checkedDetail(event, generation)),
-  }));
-  await db.insertInto('connection_auth_events').values(rows).execute();
+  const rows = told.flatMap(({ key, events, generation }) =>
+    events.map((event) => ({
+      id: writer.random.uuid(),
+      occurred_at,
+      connection_kind: key.kind,
+      connection_name: key.name,
+      event_type: event.event_type,
+      actor: event.actor,
+      idp_host: event.idp_host,
+      detail: checkedDetail(event, generation),
+    })),
+  );
+  const [first] = rows;
+  if (!first) return;
+  const columns = sql.join(Object.keys(first).map((name) => sql.ref(name)));
+  await sql`
+    insert into connection_auth_events (${columns})
+    select ${columns} from ${recordset('connection_auth_events', rows, rows.length)} as told`.execute(db);
 }
 
 function checkedDetail(event: NewAuthEvent, generation: bigint | undefined): NewAuthEvent['detail'] {
@@ -65,7 +71,7 @@ function toAuthEvent(row: Selectable<AuthEventTable>): AuthEvent {
 
 export function createAuthEventStore(db: Kysely<Database>, writer: EventWriter): AuthEventStore {
   return {
-    append: (key, events) => insertEvents(db, writer, key, events),
+    append: (key, events) => insertEvents(db, writer, [{ key, events }]),
 
     async list(query) {
       let select = db.selectFrom('connection_auth_events').selectAll();

@@ -4,12 +4,14 @@ import type { ConfigSchemas, ConnectionKey } from '../core/connection.ts';
 import type { Credential, RevocationOrder } from '../core/credential.ts';
 import type { ConnectionStore, DeleteResult, SaveConnection, SaveResult } from '../core/ports.ts';
 import { insertEvents } from './auth-events.ts';
-import { draw, toTimestamp } from './column-values.ts';
+import { draw, keysOf, toTimestamp } from './column-values.ts';
+import type { ConnectionRow } from './connection-rows.ts';
 import { configColumns, lockKeyOf, toConnection } from './connection-rows.ts';
-import { COMPUTED, openSecrets, selectCredentials, toCredential } from './credential-rows.ts';
+import { COMPUTED, openSecrets, rowKey, selectCredentials, toCredential } from './credential-rows.ts';
+import { grouped } from './grouped.ts';
 import { moveToRevocations } from './revocations.ts';
 import type { Database } from './schema.ts';
-import { settleWithin } from './settlement.ts';
+import { MOST_TOGETHER, settleWithin } from './settlement.ts';
 import type { SettlementTools } from './settlement-tools.ts';
 
 export type ConnectionStoreInput = SettlementTools & { db: Kysely<Database>; schemas: ConfigSchemas };
@@ -126,12 +128,25 @@ async function deleteConnection(
   if (revoke) await moveToRevocations(db, tools, row, revoke);
   await db.deleteFrom('connections').where('kind', '=', key.kind).where('name', '=', key.name).execute();
   const credential = toCredential(row);
-  await insertEvents(db, tools, key, eventsFor(credential));
+  await insertEvents(db, tools, [{ key, events: eventsFor(credential) }]);
   return { deleted: true, credential, secrets: openSecrets(tools.box, row) };
+}
+
+/** Connections that are asked for together are read together. */
+function reader(db: Kysely<Database>) {
+  return grouped<ConnectionKey, ConnectionRow | undefined>(
+    async (keys) => {
+      const rows = await selectConnections(db).where(keysOf(keys, 'connections')).execute();
+      const byKey = new Map(rows.map((row) => [rowKey(row), row]));
+      return keys.map((key) => () => byKey.get(rowKey(key)));
+    },
+    { most: MOST_TOGETHER },
+  );
 }
 
 export function createConnectionStore(tools: ConnectionStoreInput): ConnectionStore {
   const { db, box, schemas } = tools;
+  const read = reader(db);
   return {
     async list() {
       const rows = await selectConnections(db).orderBy('connections.kind').orderBy('connections.name').execute();
@@ -156,10 +171,7 @@ export function createConnectionStore(tools: ConnectionStoreInput): ConnectionSt
     },
 
     async read(key) {
-      const row = await selectConnections(db)
-        .where('connections.kind', '=', key.kind)
-        .where('connections.name', '=', key.name)
-        .executeTakeFirst();
+      const row = await read(key);
       return row && toConnection(box, schemas, row);
     },
 

@@ -36,6 +36,9 @@ export const COMPUTED = [
   ofIncident('probe_at').as('incident_probe_at'),
 ] as const;
 
+/** What tells rows apart, in a map. */
+export const rowKey = ({ kind, name }: ConnectionKey): string => `${kind}/${name}`;
+
 export function selectCredentials(db: Kysely<Database>) {
   return db.selectFrom('connection_credentials').selectAll('connection_credentials').select(COMPUTED);
 }

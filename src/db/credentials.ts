@@ -2,14 +2,16 @@ import type { Kysely } from 'kysely';
 import { sql } from 'kysely';
 import type { ConnectionKey } from '../core/connection.ts';
 import type { AttemptView, CredentialStore } from '../core/ports.ts';
-import { toInstant, toTimestamp } from './column-values.ts';
-import { openColumn, openSecrets, selectCredentials, toCredential } from './credential-rows.ts';
+import { keysOf, toInstant, toTimestamp } from './column-values.ts';
+import { openColumn, openSecrets, rowKey, selectCredentials, toCredential } from './credential-rows.ts';
 import type { DueClaimer } from './due-credentials.ts';
 import { claimDueCredentials, readable } from './due-credentials.ts';
+import { grouped } from './grouped.ts';
+import { intentClaimer } from './intents.ts';
 import type { Database } from './schema.ts';
-import { settleWithin } from './settlement.ts';
+import { MOST_TOGETHER, settler } from './settlement.ts';
 import type { SettlementTools } from './settlement-tools.ts';
-import { GIVEN_BACK, TAKEN } from './taken-intent.ts';
+import { GIVEN_BACK } from './taken-intent.ts';
 
 export type CredentialStoreInput = SettlementTools & {
   db: Kysely<Database>;
@@ -17,15 +19,9 @@ export type CredentialStoreInput = SettlementTools & {
   claimer?: DueClaimer;
 };
 
-function ofKey(db: Kysely<Database>, key: ConnectionKey) {
+/** With an intent's owner, its silence measured by the database's clock as the intent itself is (protocol rule 15). */
+function selectWithOwner(db: Kysely<Database>) {
   return selectCredentials(db)
-    .where('connection_credentials.kind', '=', key.kind)
-    .where('connection_credentials.name', '=', key.name);
-}
-
-/** An intent's owner, its silence measured by the database's clock as the intent itself is (protocol rule 15). */
-function withOwner(db: Kysely<Database>, key: ConnectionKey) {
-  return ofKey(db, key)
     .leftJoin('replicas', 'replicas.replica_id', 'connection_credentials.intent_replica_id')
     .select('replicas.drained_boot as owner_drained_boot')
     .select(
@@ -35,21 +31,37 @@ function withOwner(db: Kysely<Database>, key: ConnectionKey) {
     );
 }
 
+type OwnedRow = Awaited<ReturnType<ReturnType<typeof selectWithOwner>['execute']>>[number];
+
+function reader(db: Kysely<Database>) {
+  return grouped<ConnectionKey, OwnedRow | undefined>(
+    async (keys) => {
+      const rows = await selectWithOwner(db).where(keysOf(keys)).execute();
+      const byKey = new Map(rows.map((row) => [rowKey(row), row]));
+      return keys.map((key) => () => byKey.get(rowKey(key)));
+    },
+    { most: MOST_TOGETHER },
+  );
+}
+
 export function createCredentialStore(input: CredentialStoreInput): CredentialStore {
   const { db, box, claimer } = input;
+  const read = reader(db);
+  const settle = settler(db, input);
+  const claimIntent = intentClaimer(db);
   return {
     async read(key) {
-      const row = await ofKey(db, key).executeTakeFirst();
+      const row = await read(key);
       return row && toCredential(row);
     },
 
     async readAccessToken(key) {
-      const row = await ofKey(db, key).executeTakeFirst();
+      const row = await read(key);
       return row && { credential: toCredential(row), access_token: openColumn(box, row, 'access_token') ?? null };
     },
 
     async readForAttempt(key): Promise<AttemptView | undefined> {
-      const row = await withOwner(db, key).executeTakeFirst();
+      const row = await read(key);
       if (!row) return undefined;
       const intent_owner =
         row.owner_age_ms === null ? null : { last_seen_age_ms: row.owner_age_ms, drained_boot: row.owner_drained_boot };
@@ -74,29 +86,7 @@ export function createCredentialStore(input: CredentialStoreInput): CredentialSt
       return due.length === 0 ? null : Math.min(...due);
     },
 
-    async claimIntent(claim) {
-      const claimed = await db
-        .updateTable('connection_credentials')
-        .set({
-          intent_attempt_id: claim.attempt_id,
-          intent_replica_id: claim.replica_id,
-          intent_boot_id: claim.boot_id,
-          intent_fingerprint: claim.refresh_token_fingerprint,
-          // The one clock that every replica shares: leases are compared with it and with nothing else (rule 7).
-          intent_at: sql<Date>`clock_timestamp()`,
-          // Whoever presents over an open intent has given up on learning its outcome; after a crash nobody else says so.
-          ...(claim.expected_attempt_id === null ? { taken_intent: null } : { ambiguous: true, taken_intent: TAKEN }),
-        })
-        .where('kind', '=', claim.key.kind)
-        .where('name', '=', claim.key.name)
-        .where('incarnation', '=', claim.incarnation)
-        .where('generation', '=', claim.generation)
-        .where('state', '=', 'connected')
-        .where('intent_attempt_id', 'is not distinct from', claim.expected_attempt_id)
-        .returning('generation')
-        .executeTakeFirst();
-      return claimed !== undefined;
-    },
+    claimIntent,
 
     async withdrawIntent(key, attempt_id) {
       await db
@@ -108,7 +98,7 @@ export function createCredentialStore(input: CredentialStoreInput): CredentialSt
         .execute();
     },
 
-    settle: (settlement) => db.transaction().execute((transaction) => settleWithin(transaction, input, settlement)),
+    settle,
 
     async postpone(key, incarnation, generation, until) {
       await db

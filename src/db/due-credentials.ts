@@ -1,13 +1,18 @@
 import type { Kysely, RawBuilder } from 'kysely';
 import { sql } from 'kysely';
-import type { Credential } from '../core/credential.ts';
-import type { DueQuery } from '../core/ports.ts';
+import type { DueCredential, DueQuery } from '../core/ports.ts';
 import { toTimestamp } from './column-values.ts';
 import type { CredentialRow } from './credential-rows.ts';
-import { COMPUTED, toCredential } from './credential-rows.ts';
 import type { Database } from './schema.ts';
 import type { SecretBox } from './secret-box.ts';
 import { BOX_PREFIX_BYTES } from './secret-box.ts';
+
+type DueRow = Pick<CredentialRow, 'kind' | 'name' | 'lock_key' | 'token_host' | 'next_refresh_reason'>;
+
+/** `BigInt()` again: the lock session of `pg` need not have our parsers. */
+function toDue({ kind, name, lock_key, token_host, next_refresh_reason }: DueRow): DueCredential {
+  return { key: { kind, name }, lock_key: BigInt(lock_key), idp_host: token_host, next_refresh_reason };
+}
 
 /** The dedicated session on which this replica holds its advisory locks; the claim must run on it. */
 export interface DueClaimer {
@@ -56,12 +61,12 @@ function askable({ probe_host, held_before }: DueQuery): RawBuilder<boolean> {
  * lock in the same scan would lock rows that the limit throws away. The lease is compared by the database's clock
  * (protocol rule 7); `next_refresh_at` was computed by ours, so ours decides whether it is due.
  */
-function dueStatement(box: SecretBox, query: DueQuery, locking: boolean): RawBuilder<CredentialRow> {
+function dueStatement(box: SecretBox, query: DueQuery, locking: boolean): RawBuilder<DueRow> {
   const mine = `{${query.exclude_lock_keys.join(',')}}`;
   const fullHosts = query.exclude_hosts.join('\n');
-  return sql<CredentialRow>`
+  return sql<DueRow>`
     with due as materialized (
-      select connection_credentials.*, ${sql.join(COMPUTED)}
+      select kind, name, lock_key, token_host, next_refresh_reason
       from connection_credentials
       where next_refresh_at <= ${toTimestamp(query.now)}
         and state = 'connected'
@@ -84,10 +89,10 @@ export async function claimDueCredentials(
   box: SecretBox,
   claimer: DueClaimer | undefined,
   query: DueQuery,
-): Promise<Credential[]> {
+): Promise<DueCredential[]> {
   if (query.limit <= 0) return [];
   const statement = dueStatement(box, query, claimer !== undefined);
-  if (!claimer) return (await statement.execute(db)).rows.map(toCredential);
+  if (!claimer) return (await statement.execute(db)).rows.map(toDue);
   const { sql: text, parameters } = statement.compile(db);
-  return (await claimer.query<CredentialRow>(text, parameters)).map(toCredential);
+  return (await claimer.query<DueRow>(text, parameters)).map(toDue);
 }

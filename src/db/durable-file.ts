@@ -1,5 +1,7 @@
-import { link, mkdir, open, rename, unlink } from 'node:fs/promises';
+import { close, fsync, open as openFile, writeFile } from 'node:fs';
+import { link, mkdir, rename, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 
 /** Secrets lie in these files: for their owner alone. */
 export const FILE_MODE = 0o600;
@@ -9,16 +11,50 @@ export function errorCode(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
+/** By descriptor: a handle of `fs/promises` costs more than the call that it is opened for. */
+const files = {
+  open: promisify(openFile),
+  write: promisify(writeFile),
+  sync: promisify(fsync),
+  close: promisify(close),
+};
+
 /** Makes a rename or an unlink outlive a power cut. */
 export async function syncDirectory(directory: string): Promise<void> {
   // Windows cannot open a directory; NTFS journals its entries.
   if (process.platform === 'win32') return;
-  const handle = await open(directory, 'r');
+  const handle = await files.open(directory, 'r');
   try {
-    await handle.sync();
+    await files.sync(handle);
   } finally {
-    await handle.close();
+    await files.close(handle);
   }
+}
+
+/**
+ * `syncDirectory` of one directory for many at once: whoever asks while a sync is under way shares the next one, which
+ * begins after the asking, and so brings every entry to the disk that was changed before.
+ */
+export function sharedDirectorySync(directory: string, sync = syncDirectory): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
+  const start = (): Promise<void> => {
+    const run = sync(directory).finally(() => {
+      if (running === run) running = undefined;
+    });
+    running = run;
+    return run;
+  };
+  return () => {
+    if (!running) return start();
+    next ??= running
+      .catch(() => undefined)
+      .then(() => {
+        next = undefined;
+        return start();
+      });
+    return next;
+  };
 }
 
 /** Each new entry is synced in its parent: a file is no more durable than the way to it. */
@@ -31,20 +67,29 @@ export async function makeDirectory(directory: string): Promise<void> {
 }
 
 async function writeSynced(path: string, content: string): Promise<void> {
-  const handle = await open(path, 'w', FILE_MODE);
+  const file = await files.open(path, 'w', FILE_MODE);
   try {
-    await handle.writeFile(content);
-    await handle.sync();
+    await files.write(file, content);
+    await files.sync(file);
   } finally {
-    await handle.close();
+    await files.close(file);
   }
 }
 
-/** Resolves once `directory/name` is durable with exactly this content: file synced, renamed, directory synced. */
-export async function replaceDurably(directory: string, name: string, temporary: string, content: string) {
+/**
+ * Resolves once `directory/name` is durable with exactly this content: file synced, renamed, directory synced.
+ * @param sync brings the directory's entries to the disk, for this caller alone or for several
+ */
+export async function replaceDurably(
+  directory: string,
+  name: string,
+  temporary: string,
+  content: string,
+  sync: () => Promise<void> = () => syncDirectory(directory),
+) {
   await writeSynced(join(directory, temporary), content);
   await rename(join(directory, temporary), join(directory, name));
-  await syncDirectory(directory);
+  await sync();
 }
 
 /**

@@ -2,7 +2,7 @@ import { readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Escrow, EscrowEntry, Log } from '../core/ports.ts';
 import { Secret } from '../core/redact.ts';
-import { errorCode, makeDirectory, replaceDurably, syncDirectory } from './durable-file.ts';
+import { errorCode, makeDirectory, replaceDurably, sharedDirectorySync } from './durable-file.ts';
 import type { SecretBox } from './secret-box.ts';
 
 /** Below the data directory. */
@@ -85,6 +85,9 @@ function open(box: SecretBox, content: string, attemptId: string): ReadEntry {
 export function createFileEscrow(input: { directory: string; box: SecretBox; log: Log }): Escrow {
   const { directory, box, log } = input;
   const reported = new Set<string>();
+  const sync = sharedDirectorySync(directory);
+  /** Attempts that may have a file which was not renamed yet. */
+  const unfinished = new Set<string>();
   const fileOf = (attemptId: string, suffix: string) => {
     if (!ATTEMPT_ID.test(attemptId)) throw new TypeError('an attempt id is letters, digits and hyphens');
     return `${attemptId}${suffix}`;
@@ -100,6 +103,24 @@ export function createFileEscrow(input: { directory: string; box: SecretBox; log
       return code === 'ENOENT' ? undefined : { read: false, reason: String(code) };
     }
     return open(box, content, file.slice(0, -suffix.length));
+  };
+
+  /** The directory is nearly always there: it is made where work in it shows that it is not. */
+  const existing = (work: () => Promise<void>): Promise<void> =>
+    work().catch(async (error: unknown) => {
+      if (errorCode(error) !== 'ENOENT') throw error;
+      await makeDirectory(directory);
+      await work();
+    });
+
+  const remove = async (file: string): Promise<boolean> => {
+    try {
+      await unlink(join(directory, file));
+      return true;
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return false;
+      throw error;
+    }
   };
 
   const report = (file: string, reason: string) => {
@@ -119,8 +140,10 @@ export function createFileEscrow(input: { directory: string; box: SecretBox; log
         name: connection,
         box: Buffer.from(sealed).toString('base64'),
       };
-      await makeDirectory(directory);
-      await replaceDurably(directory, name, fileOf(entry.attempt_id, UNRENAMED_SUFFIX), JSON.stringify(envelope));
+      const temporary = fileOf(entry.attempt_id, UNRENAMED_SUFFIX);
+      unfinished.add(entry.attempt_id);
+      await existing(() => replaceDurably(directory, name, temporary, JSON.stringify(envelope), sync));
+      unfinished.delete(entry.attempt_id);
     },
 
     async list() {
@@ -130,6 +153,7 @@ export function createFileEscrow(input: { directory: string; box: SecretBox; log
       let unreadable = 0;
       for (const suffix of [UNRENAMED_SUFFIX, SUFFIX]) {
         for (const file of files.filter((candidate) => candidate.endsWith(suffix))) {
+          if (suffix === UNRENAMED_SUFFIX) unfinished.add(file.slice(0, -suffix.length));
           const result = await readEntry(file, suffix);
           if (result?.read) {
             entries.set(result.entry.attempt_id, result.entry);
@@ -144,15 +168,10 @@ export function createFileEscrow(input: { directory: string; box: SecretBox; log
     },
 
     async clear(attemptId) {
-      for (const suffix of [SUFFIX, UNRENAMED_SUFFIX]) {
-        try {
-          await unlink(join(directory, fileOf(attemptId, suffix)));
-        } catch (error) {
-          if (errorCode(error) !== 'ENOENT') throw error;
-        }
-      }
-      await makeDirectory(directory);
-      await syncDirectory(directory);
+      const removed = await remove(fileOf(attemptId, SUFFIX));
+      if (!removed || unfinished.has(attemptId)) await remove(fileOf(attemptId, UNRENAMED_SUFFIX));
+      unfinished.delete(attemptId);
+      await existing(sync);
     },
   };
 }

@@ -137,7 +137,7 @@ export function createRevocationStore(tools: RevocationStoreInput): RevocationSt
             .where('id', '=', id)
             .execute();
         }
-        await insertEvents(transaction, tools, key, events);
+        await insertEvents(transaction, tools, [{ key, events }]);
       }),
 
     async postpone(id, until) {

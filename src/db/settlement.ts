@@ -1,50 +1,153 @@
-import type { Kysely, UpdateObject } from 'kysely';
+import type { Kysely } from 'kysely';
+import { sql } from 'kysely';
+import type { ConnectionKey } from '../core/connection.ts';
 import type { Credential, Fence, Settlement, SettleResult, TokenChange } from '../core/credential.ts';
-import { idpHostOf } from '../core/credential.ts';
-import type { Secret } from '../core/redact.ts';
-import type { TokenSet } from '../core/token-set.ts';
+import { isAppError } from '../core/errors.ts';
+import type { Told } from './auth-events.ts';
 import { insertEvents } from './auth-events.ts';
-import { draw, json, toTimestamp } from './column-values.ts';
-import type { BoxedColumn, CredentialRow } from './credential-rows.ts';
-import { selectCredentials, toCredential } from './credential-rows.ts';
-import { moveToRevocations } from './revocations.ts';
+import { drawMany, keysOf, recordset } from './column-values.ts';
+import type { CredentialRow } from './credential-rows.ts';
+import { rowKey, selectCredentials, toCredential } from './credential-rows.ts';
+import { grouped } from './grouped.ts';
 import type { Database } from './schema.ts';
-import type { SecretBox } from './secret-box.ts';
+import type { Columns } from './settlement-columns.ts';
+import { CLOSED_INTENT, changedColumns } from './settlement-columns.ts';
 import type { SettlementTools } from './settlement-tools.ts';
-import { GIVEN_BACK } from './taken-intent.ts';
 
-type Columns = UpdateObject<Database, 'connection_credentials'>;
+/** The most settlements of one transaction; what it writes is planned for so many rows. */
+export const MOST_TOGETHER = 32;
+
+type Accepted = { settlement: Settlement; row: CredentialRow; current: Credential };
+type Change = { key: ConnectionKey; columns: Columns };
+
+/** Whether rows that somebody else has locked are waited for, or left out. */
+export type Locked = 'wait' | 'skip';
 
 /**
- * The one door: locks the row, tests the fence, applies the change and writes its events. The caller owns the
- * transaction, and must roll back whatever else it did when the result is not applied.
+ * The one door: locks the rows, tests each fence, applies the changes and writes their events. The caller owns the
+ * transaction, and must roll back whatever else it did when the result is not applied. Each connection at most once.
+ * @returns per settlement, in order; undefined: with `skip`, a row that is locked elsewhere or gone
  */
+export async function settleTogether(
+  transaction: Kysely<Database>,
+  tools: SettlementTools,
+  settlements: readonly Settlement[],
+  locked: Locked,
+): Promise<(SettleResult | undefined)[]> {
+  const rows = await lockRows(transaction, settlements, locked);
+  const results = new Map<Settlement, SettleResult>();
+  const accepted: Accepted[] = [];
+  for (const settlement of settlements) {
+    const row = rows.get(rowKey(settlement.key));
+    if (!row) {
+      if (locked === 'wait') results.set(settlement, { applied: false, current: undefined });
+      continue;
+    }
+    const { fence, change } = settlement;
+    const current = toCredential(row);
+    if (!fenceHolds(current, fence) || isToldAlready(current, change)) {
+      results.set(settlement, { applied: false, current });
+    } else accepted.push({ settlement, row, current });
+  }
+  for (const [settlement, result] of await apply(transaction, tools, accepted)) results.set(settlement, result);
+  return settlements.map((settlement) => results.get(settlement));
+}
+
+/** One settlement in a transaction of the caller. */
 export async function settleWithin(
   transaction: Kysely<Database>,
   tools: SettlementTools,
   settlement: Settlement,
 ): Promise<SettleResult> {
-  const { key, fence, change, events } = settlement;
-  const row = await selectCredentials(transaction)
-    .where('kind', '=', key.kind)
-    .where('name', '=', key.name)
-    .forUpdate()
-    .executeTakeFirst();
-  if (!row) return { applied: false, current: undefined };
-  const current = toCredential(row);
-  if (!fenceHolds(current, fence) || isToldAlready(current, change)) return { applied: false, current };
+  const [result] = await settleTogether(transaction, tools, [settlement], 'wait');
+  return result ?? { applied: false, current: undefined };
+}
 
+/**
+ * Settlements that come together share a transaction, in which each stands or falls by itself. It waits for nobody: what
+ * is locked elsewhere is settled alone, and so are all when the database refuses a part of it.
+ */
+export function settler(
+  db: Kysely<Database>,
+  tools: SettlementTools,
+): (settlement: Settlement) => Promise<SettleResult> {
+  const alone = (settlement: Settlement) =>
+    db.transaction().execute((transaction) => settleWithin(transaction, tools, settlement));
+  const together = (settlements: readonly Settlement[]) =>
+    db.transaction().execute((transaction) => settleTogether(transaction, tools, settlements, 'skip'));
+  return grouped(
+    async (settlements) => {
+      const results = await together(settlements).catch((error: unknown) => {
+        // Whether it was committed is unknown, and known to be so by every caller.
+        if (isAppError(error) && error.code === 'database_unavailable') throw error;
+        return [];
+      });
+      return settlements.map((settlement, index) => () => results[index] ?? alone(settlement));
+    },
+    { most: MOST_TOGETHER, keyOf: ({ key }) => rowKey(key) },
+  );
+}
+
+async function lockRows(
+  transaction: Kysely<Database>,
+  settlements: readonly Settlement[],
+  locked: Locked,
+): Promise<Map<string, CredentialRow>> {
+  const select = selectCredentials(transaction)
+    .where(keysOf(settlements.map(({ key }) => key)))
+    .forUpdate();
+  const rows = await (locked === 'skip' ? select.skipLocked() : select).execute();
+  return new Map(rows.map((row) => [rowKey(row), row]));
+}
+
+async function apply(
+  transaction: Kysely<Database>,
+  tools: SettlementTools,
+  accepted: readonly Accepted[],
+): Promise<Map<Settlement, SettleResult>> {
+  const results = new Map<Settlement, SettleResult>();
+  if (accepted.length === 0) return results;
   // Rules 1 and 2: every change of token state draws a number that never was; a failure is no change of token state.
-  const drawn = change.type === 'kept' ? undefined : await draw(transaction, 'credential_generation_seq');
-  const columns = await changedColumns(transaction, tools, row, settlement);
-  await transaction
-    .updateTable('connection_credentials')
-    .set(drawn === undefined ? columns : { ...columns, ...CLOSED_INTENT, generation: drawn })
-    .where('kind', '=', key.kind)
-    .where('name', '=', key.name)
-    .execute();
-  await insertEvents(transaction, tools, key, events, drawn);
-  return { applied: true, generation: drawn ?? current.generation };
+  const drawing = accepted.filter(({ settlement }) => settlement.change.type !== 'kept').length;
+  const numbers = await drawMany(transaction, 'credential_generation_seq', drawing);
+  const changes: Change[] = [];
+  const told: Told[] = [];
+  for (const { settlement, row, current } of accepted) {
+    const { key, change, events } = settlement;
+    const drawn = change.type === 'kept' ? undefined : numbers.shift();
+    const columns = await changedColumns(transaction, tools, row, settlement);
+    const all = drawn === undefined ? columns : { ...columns, ...CLOSED_INTENT, generation: drawn };
+    changes.push({ key, columns: all });
+    told.push({ key, events, generation: drawn });
+    const settled = toCredential({ ...row, ...all, intent_age_ms: ageAfter(row, all) });
+    results.set(settlement, { applied: true, generation: drawn ?? current.generation, current: settled });
+  }
+  await writeColumns(transaction, changes);
+  await insertEvents(transaction, tools, told);
+  return results;
+}
+
+/** An older intent that is given back is older by what lies between the two. */
+function ageAfter({ intent_at, intent_age_ms }: CredentialRow, { intent_at: after }: Columns): number | null {
+  if (!intent_at || !after || intent_age_ms === null) return intent_age_ms;
+  return intent_age_ms + intent_at.getTime() - after.getTime();
+}
+
+/** One statement for all that change the same columns. */
+async function writeColumns(transaction: Kysely<Database>, changes: readonly Change[]): Promise<void> {
+  const alike = new Map<string, Change[]>();
+  for (const change of changes) {
+    const names = Object.keys(change.columns).sort().join();
+    alike.set(names, [...(alike.get(names) ?? []), change]);
+  }
+  for (const [names, same] of alike) {
+    const set = names.split(',').map((name) => sql`${sql.ref(name)} = new.${sql.ref(name)}`);
+    const rows = same.map(({ key, columns }) => ({ ...key, ...columns }));
+    await sql`
+      update connection_credentials as old set ${sql.join(set)}
+      from ${recordset('connection_credentials', rows, MOST_TOGETHER)} as new
+      where old.kind = new.kind and old.name = new.name`.execute(transaction);
+  }
 }
 
 /**
@@ -74,175 +177,4 @@ export function fenceHolds(current: Credential, fence: Fence): boolean {
         current.revocation.decided_by !== 'person'
       );
   }
-}
-
-const CLOSED_INTENT = {
-  intent_attempt_id: null,
-  intent_replica_id: null,
-  intent_boot_id: null,
-  intent_fingerprint: null,
-  intent_at: null,
-  taken_intent: null,
-} satisfies Columns;
-
-/** An ambiguity, too, ends with a success, a consent or a revocation, and with nothing else. */
-const SETTLED = {
-  ambiguous: false,
-  failure_type: null,
-  failure_since: null,
-  failure_last_at: null,
-  failure_count: null,
-  failure_error_code: null,
-  failure_error_class: null,
-  held_since: null,
-} satisfies Columns;
-
-const NOT_REVOKED = {
-  revocation_occurred_at: null,
-  revocation_reason: null,
-  revocation_idp_host: null,
-  revocation_decided_by: null,
-  revoked_from_generation: null,
-} satisfies Columns;
-
-async function changedColumns(
-  transaction: Kysely<Database>,
-  tools: SettlementTools,
-  row: CredentialRow,
-  { change, fence }: Settlement,
-): Promise<Columns> {
-  switch (change.type) {
-    case 'refreshed':
-      return refreshedColumns(tools.box, row, change);
-    case 'connected':
-      return connectedColumns(tools.box, row, change);
-    case 'kept':
-      return keptColumns(change);
-    case 'revoked':
-      return revokedColumns(row, change);
-    case 'disconnected': {
-      // Rule 3: no consent that was begun before this may land after it. Those that nobody has finished yet go first,
-      // so that none can draw a greater number.
-      const { kind, name } = row;
-      await transaction.deleteFrom('oauth_states').where('kind', '=', kind).where('name', '=', name).execute();
-      const consent_seq = fence.by === 'consent' ? fence.consent_seq : await draw(transaction, 'consent_seq');
-      if (row.state === 'never_connected') return { ...SETTLED, consent_seq };
-      if (change.revoke) await moveToRevocations(transaction, tools, row, change.revoke);
-      return { ...revokedColumns(row, change), consent_seq, client_secret: null };
-    }
-  }
-}
-
-function seal(box: SecretBox, row: CredentialRow, column: BoxedColumn, secret: Secret | null): Uint8Array | null {
-  return secret === null ? null : box.seal(secret, { kind: row.kind, name: row.name, column });
-}
-
-function tokenColumns(box: SecretBox, row: CredentialRow, tokens: TokenSet, refreshToken: Secret | null): Columns {
-  return {
-    ...SETTLED,
-    ...NOT_REVOKED,
-    state: 'connected',
-    access_token: seal(box, row, 'access_token', tokens.access_token),
-    refresh_token: seal(box, row, 'refresh_token', refreshToken),
-    token_type: tokens.token_type,
-    expires_at: toTimestamp(tokens.expires_at),
-    received_at: toTimestamp(tokens.received_at),
-    refresh_used_at: toTimestamp(tokens.received_at),
-  };
-}
-
-function scheduleColumns(schedule: { at: number; reason: CredentialRow['next_refresh_reason'] } | null): Columns {
-  return {
-    next_refresh_at: schedule ? toTimestamp(schedule.at) : null,
-    next_refresh_reason: schedule ? schedule.reason : null,
-  };
-}
-
-function refreshedColumns(
-  box: SecretBox,
-  row: CredentialRow,
-  change: Extract<TokenChange, { type: 'refreshed' }>,
-): Columns {
-  const tokens = change.token_set;
-  // A repeated refresh token keeps the deadline that was told with it; a new one has only the deadline told now.
-  const rotated =
-    tokens.refresh_token !== undefined && change.refresh_token_fingerprint !== row.refresh_token_fingerprint;
-  const keptDeadline = rotated ? null : row.refresh_expires_at;
-  return {
-    ...tokenColumns(box, row, tokens, change.refresh_token ?? tokens.refresh_token ?? null),
-    ...scheduleColumns(change.schedule),
-    scope: tokens.scope ?? row.scope,
-    refresh_expires_at: toTimestamp(tokens.refresh_expires_at) ?? keptDeadline,
-    refresh_deadline_fixed: change.refresh_deadline_fixed ?? false,
-    refresh_token_fingerprint: change.refresh_token_fingerprint,
-    last_refreshed_at: toTimestamp(tokens.received_at),
-    refresh_sent_at: toTimestamp(change.sent_at ?? tokens.received_at),
-    settled_attempt_id: change.attempt_id,
-  };
-}
-
-function connectedColumns(
-  box: SecretBox,
-  row: CredentialRow,
-  change: Extract<TokenChange, { type: 'connected' }>,
-): Columns {
-  const tokens = change.token_set;
-  return {
-    ...tokenColumns(box, row, tokens, tokens.refresh_token ?? null),
-    ...scheduleColumns(change.schedule),
-    // RFC 6749 §5.1: an answer without a scope grants what was asked for.
-    scope: tokens.scope ?? change.binding.scope,
-    refresh_expires_at: toTimestamp(tokens.refresh_expires_at),
-    refresh_deadline_fixed: false,
-    refresh_token_fingerprint: change.refresh_token_fingerprint,
-    last_refreshed_at: null,
-    refresh_sent_at: null,
-    settled_attempt_id: change.attempt_id,
-    consent_seq: change.consent_seq,
-    binding: json(change.binding),
-    token_host: idpHostOf(change.binding),
-    client_secret: seal(box, row, 'client_secret', change.client_secret),
-    authenticated_by: change.authenticated_by,
-    authenticated_at: toTimestamp(tokens.received_at),
-  };
-}
-
-/** Rule 8: an older ambiguity outlives the intent of an attempt, and so does the older intent, which tells who may hold an answer. */
-function keptColumns(change: Extract<TokenChange, { type: 'kept' }>): Columns {
-  const { failure } = change;
-  return {
-    ...(change.intent === 'close' ? GIVEN_BACK : { ambiguous: true }),
-    ...scheduleColumns(change.schedule),
-    failure_type: failure.type,
-    failure_since: toTimestamp(failure.since),
-    failure_last_at: toTimestamp(failure.last_at),
-    failure_count: failure.count,
-    failure_error_code: failure.idp_error_code,
-    failure_error_class: failure.error_class,
-    held_since: toTimestamp(failure.held_since ?? null),
-  };
-}
-
-/**
- * Binding, scope and who consented stay: an escrowed successor that lifts the verdict (rule 13) carries on with them.
- */
-function revokedColumns(
-  row: CredentialRow,
-  change: Extract<TokenChange, { type: 'revoked' | 'disconnected' }>,
-): Columns {
-  const { revocation } = change;
-  return {
-    ...SETTLED,
-    state: 'revoked',
-    access_token: null,
-    refresh_token: null,
-    expires_at: null,
-    next_refresh_at: null,
-    next_refresh_reason: null,
-    revocation_occurred_at: toTimestamp(revocation.occurred_at),
-    revocation_reason: revocation.reason,
-    revocation_idp_host: revocation.idp_host,
-    revocation_decided_by: revocation.decided_by,
-    revoked_from_generation: row.generation,
-  };
 }

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import type { CredentialRow } from './credential-rows.ts';
 import type { TakenIntent } from './schema.ts';
 
 const field = <T>(name: keyof TakenIntent, type: 'text' | 'bigint' | 'timestamptz') =>
@@ -21,3 +22,14 @@ export const GIVEN_BACK = {
   intent_fingerprint: field<string>('fingerprint', 'text'),
   intent_at: field<Date>('at', 'timestamptz'),
 };
+
+/** The same, worked out from a row that is locked. */
+export function givenBack({ taken_intent }: Pick<CredentialRow, 'taken_intent'>) {
+  return {
+    intent_attempt_id: taken_intent?.attempt_id ?? null,
+    intent_replica_id: taken_intent?.replica_id ?? null,
+    intent_boot_id: taken_intent ? BigInt(taken_intent.boot_id) : null,
+    intent_fingerprint: taken_intent?.fingerprint ?? null,
+    intent_at: taken_intent ? new Date(taken_intent.at) : null,
+  };
+}

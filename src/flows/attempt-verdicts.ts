@@ -39,8 +39,8 @@ export async function endWithoutRefreshToken(
   if (!result.applied) return { type: 'current' };
   deps.log.info('token row deleted: cannot be refreshed', { connection: connectionLabel(key), idp_host });
   await notify(deps, key);
-  const current = await deps.credentials.read(key);
-  return current?.revocation ? { type: 'revoked', revocation: current.revocation } : { type: 'gone' };
+  const { revocation } = result.current;
+  return revocation ? { type: 'revoked', revocation } : { type: 'gone' };
 }
 
 /** Newest first, an attempt is among the first few: nothing but failed connects comes between it and its repetition. */

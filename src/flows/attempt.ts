@@ -234,7 +234,8 @@ async function present(deps: AttemptDeps, ready: Ready, request: RefreshRequest,
   ).then((reply) => {
     answered = reply.type === 'answer';
     // That no answer came has been told at the deadline.
-    return told && !answered ? undefined : keeper.keep(entryOf(reply));
+    if (told && !answered) return undefined;
+    return keeper.keep(entryOf(reply), told ? undefined : ready.typed);
   });
   const first = await withinDeadline(deps, id, handled);
   if (first !== 'late') return resultOf(first, answered);

@@ -28,8 +28,11 @@ const RETRY_MS = 1_000;
 
 /** Keeps each reply safe from the moment it arrives until the database has confirmed it (protocol rules 10 to 13). */
 export interface ReplyKeeper {
-  /** Escrows, settles, clears. Undefined: safe in the escrow, but the database cannot be reached yet. */
-  keep(entry: EscrowEntry): Promise<Settled | undefined>;
+  /**
+   * Escrows, settles, clears. Undefined: safe in the escrow, but the database cannot be reached yet.
+   * @param known the connection's configuration, where it was read for this very request; else it is read
+   */
+  keep(entry: EscrowEntry, known?: ConnectionConfig): Promise<Settled | undefined>;
   /**
    * Replays what lies in the escrow of one connection, before anything else is presented for it (rule 5); skips attempts
    * that are being settled right now.
@@ -88,7 +91,7 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
     }
   }
 
-  async function keep(entry: EscrowEntry): Promise<Settled | undefined> {
+  async function keep(entry: EscrowEntry, known?: ConnectionConfig): Promise<Settled | undefined> {
     active.add(entry.attempt_id);
     unsaved += 1;
     let stored = entry.reply.type !== 'answer';
@@ -96,7 +99,7 @@ export function createReplyKeeper(deps: EscrowDeps): ReplyKeeper {
       stored ||= await store(entry);
       for (;;) {
         try {
-          const settled = await settleReply(deps, entry, await configOf(entry.key), false);
+          const settled = await settleReply(deps, entry, known ?? (await configOf(entry.key)), false);
           await finish(entry, settled).catch((error) => {
             left += 1;
             log.warn('an escrow file could not be removed; it will be recognised and dropped', { error });

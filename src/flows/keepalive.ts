@@ -1,8 +1,15 @@
 import { connectionLabel } from '../core/connection.ts';
-import type { Credential } from '../core/credential.ts';
-import { idpHostOf } from '../core/credential.ts';
 import { formatDuration } from '../core/duration.ts';
-import type { Clock, CredentialStore, DueQuery, IncidentStore, Log, Notifier, ReplicaStore } from '../core/ports.ts';
+import type {
+  Clock,
+  CredentialStore,
+  DueCredential,
+  DueQuery,
+  IncidentStore,
+  Log,
+  Notifier,
+  ReplicaStore,
+} from '../core/ports.ts';
 import { ACTOR } from '../core/principal.ts';
 import type { ProtocolSettings } from '../core/settings.ts';
 import type { ReplyKeeper } from './escrow.ts';
@@ -27,13 +34,20 @@ const CLAIM_LIMIT = 256;
 /** The shortest pause between looks: due rows that another replica holds must not turn the loop into a spin. */
 const MIN_PAUSE_MS = 1_000;
 
+/**
+ * A process that is full looks again when so much of it is free, and at the latest after a moment: a look costs a replica
+ * and its database as much as a refresh, so it should start several.
+ */
+const FREE_SHARE = 1 / 8;
+const REFILL_MS = 50;
+
 /** How often a busy loop says that this replica lives; an idle one says it with every tick. */
 const SEEN_MS = 30_000;
 
 /** Several signs of life in the time after which others take this replica's attempts over (protocol rule 15 d). */
 const SIGNS_OF_LIFE = 4;
 
-const hostOf = (credential: Credential) => idpHostOf(credential.binding) ?? '';
+const hostOf = ({ idp_host }: DueCredential) => idp_host ?? '';
 
 export interface Keepalive {
   start(): void;
@@ -56,6 +70,8 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
   let loop: Promise<void> = Promise.resolve();
   let unsubscribe = () => {};
   let seenAt = Number.NEGATIVE_INFINITY;
+  const worthALook = Math.max(1, Math.floor(settings.in_flight * FREE_SHARE));
+  const free = () => settings.in_flight - running.size;
 
   function count(host: string, by: 1 | -1): void {
     const next = (perHost.get(host) ?? 0) + by;
@@ -63,7 +79,7 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
     else perHost.delete(host);
   }
 
-  async function refreshOne(credential: Credential): Promise<void> {
+  async function refreshOne(credential: DueCredential): Promise<void> {
     const host = hostOf(credential);
     count(host, 1);
     try {
@@ -79,11 +95,11 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
     }
   }
 
-  function start(credential: Credential): void {
+  function start(credential: DueCredential): void {
     const run = refreshOne(credential).finally(() => {
       running.delete(run);
-      // A place is free again: whoever waited behind a full process is looked for at once.
-      if (running.size === settings.in_flight - 1) wake.abort();
+      // Places are free again: whoever waited behind a full process is looked for at once.
+      if (free() === worthALook) wake.abort();
     });
     running.add(run);
   }
@@ -102,7 +118,7 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
     );
   }
 
-  function claim(more: Partial<DueQuery> = {}): Promise<Credential[]> {
+  function claim(more: Partial<DueQuery> = {}): Promise<DueCredential[]> {
     const full = [...perHost].filter(([, inFlight]) => inFlight >= settings.per_host).map(([host]) => host);
     const now = clock.now();
     return credentials.claimDue({
@@ -113,14 +129,14 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
       held_before: now - settings.incident_hold,
       replica_id: deps.self.replica_id,
       owner_wait_ms: settings.owner_wait,
-      limit: Math.min(CLAIM_LIMIT, settings.in_flight - running.size),
+      limit: Math.min(CLAIM_LIMIT, free()),
       ...more,
     });
   }
 
   /** Where many fail, one connection asks at a time, on one replica at a time. */
   async function probe(): Promise<number> {
-    if (stopped || running.size >= settings.in_flight) return 0;
+    if (stopped || free() <= 0) return 0;
     const now = clock.now();
     const { probes, ended } = await deps.incidents.claimProbes(now, now + settings.incident_probe);
     for (const idp_host of ended) {
@@ -140,7 +156,7 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
     await beSeen();
     await keeper.recover();
     let started = await probe();
-    while (!stopped && running.size < settings.in_flight) {
+    while (!stopped && free() > 0) {
       const claimed = await claim();
       const before = started;
       for (const credential of claimed) {
@@ -157,11 +173,18 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
     return { started };
   }
 
-  async function pause(): Promise<void> {
+  async function untilDue(): Promise<number> {
     const due = await credentials.nextDueAt().catch(() => null);
-    const untilDue = due === null ? settings.refresh_interval : due - clock.now();
-    const ms = Math.min(Math.max(untilDue, MIN_PAUSE_MS), settings.refresh_interval);
-    await clock.sleep(ms, wake.signal);
+    const ms = due === null ? settings.refresh_interval : due - clock.now();
+    return Math.min(Math.max(ms, MIN_PAUSE_MS), settings.refresh_interval);
+  }
+
+  async function pause(): Promise<void> {
+    if (free() >= worthALook) await clock.sleep(await untilDue(), wake.signal);
+    else {
+      do await clock.sleep(REFILL_MS, wake.signal);
+      while (free() <= 0 && !wake.signal.aborted);
+    }
     if (wake.signal.aborted) wake = new AbortController();
   }
 
@@ -183,7 +206,9 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
       log.info(
         `connoauth: refresher started interval=${formatDuration(refresh_interval)} access_lead=${formatDuration(access_lead)} refresh_lead=${formatDuration(refresh_lead)}`,
       );
-      unsubscribe = deps.notifier.subscribe('credentials', () => wake.abort());
+      unsubscribe = deps.notifier.subscribe('credentials', () => {
+        if (free() >= worthALook) wake.abort();
+      });
       loop = run();
     },
     async stop() {

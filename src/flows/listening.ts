@@ -9,6 +9,9 @@ export type ListeningDeps = {
   listening: Set<string>;
 };
 
+/** A reason of one's own: without one each abort makes an error with its stack. */
+const ANSWERED = 'answered';
+
 /**
  * Waits at most the deadline for an attempt that is on the wire. The attempt itself is never aborted: it listens on, and
  * whatever comes later is handled all the same (rules 8, 9).
@@ -23,7 +26,7 @@ export async function withinDeadline<T>(
   const listened = handled.finally(() => listening.delete(attempt_id));
   const waiting = new AbortController();
   const late = clock.sleep(settings.token_deadline, waiting.signal).then(() => 'late' as const);
-  const first = await Promise.race([listened, late]).finally(() => waiting.abort());
+  const first = await Promise.race([listened, late]).finally(() => waiting.abort(ANSWERED));
   if (first === 'late') listened.catch((error) => log.error('a late reply could not be handled', { error }));
   return first;
 }

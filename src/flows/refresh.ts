@@ -1,6 +1,6 @@
 import { connectionLabel } from '../core/connection.ts';
 import type { Credential } from '../core/credential.ts';
-import type { Locker } from '../core/ports.ts';
+import type { DueCredential, Locker } from '../core/ports.ts';
 import type { RefreshFlow, RefreshRequest, RefreshResult } from './api.ts';
 import { type AttemptDeps, runAttempt } from './attempt.ts';
 
@@ -13,9 +13,9 @@ type Flight = { promise: Promise<RefreshResult>; forced: boolean; lock_key: bigi
 
 export interface RefreshDoor extends RefreshFlow {
   /** For the loop: the row's advisory lock is already held by this replica and is released here. */
-  refreshClaimed(credential: Credential, actor: string): Promise<RefreshResult>;
+  refreshClaimed(credential: DueCredential, actor: string): Promise<RefreshResult>;
   /** For the loop: a claimed row that is not refreshed now after all. */
-  giveBack(credential: Credential): Promise<void>;
+  giveBack(credential: DueCredential): Promise<void>;
   /** Lock keys held or wanted by flights of this process: they must not be claimed again. */
   lockKeys(): bigint[];
   /** No new attempts; resolves when all under way have ended or are safe in the escrow (rule 21). */

@@ -283,6 +283,6 @@ export async function settleReply(
   const result = await deps.credentials.settle(settlement);
   if (!weighed.hold) tell(deps, entry, outcome, result);
   if (result.applied) await notify(deps, entry.key);
-  const current = result.applied ? await deps.credentials.read(entry.key) : result.current;
+  const { current } = result;
   return { outcome, applied: result.applied || current?.settled_attempt_id === entry.attempt_id, current };
 }

@@ -249,7 +249,7 @@ describeFlow('a lock that another replica holds', (world) => {
     const flight = refresh();
     await world().sent(1);
     expect(door.lockKeys()).toEqual([credential.lock_key]);
-    const claimed = door.refreshClaimed(credential, 'system:background-refresh');
+    const claimed = door.refreshClaimed({ ...credential, idp_host: null }, 'system:background-refresh');
     await vi.waitFor(() => expect(locker.unlocked).toEqual([credential.lock_key]));
     gate.resolve();
     expect(await claimed).toEqual({ type: 'refreshed' });

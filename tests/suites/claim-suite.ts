@@ -24,7 +24,7 @@ import {
 } from './store-fixture.ts';
 
 const LEASE_MS = 90_000;
-const names = (credentials: Credential[]) => credentials.map((one) => one.key.name).sort();
+const names = (credentials: Pick<Credential, 'key'>[]) => credentials.map((one) => one.key.name).sort();
 
 /** The intent that is the mutex, and the claim of due rows. */
 export function claimSuite(opened: () => OpenDatabase): void {
@@ -191,8 +191,10 @@ export function claimSuite(opened: () => OpenDatabase): void {
       expect(await stores.credentials.claimDue(due({ lease_ms: LEASE_MS }))).toEqual([]);
       await age(KEY, LEASE_MS + 1000);
       const claimed = await stores.credentials.claimDue(due({ lease_ms: LEASE_MS }));
-      expect(claimed).toMatchObject([{ key: KEY, intent: { attempt_id: 'crashed' } }]);
-      expect(claimed[0]?.intent?.age_ms).toBeGreaterThan(LEASE_MS);
+      const { lock_key } = credential;
+      const dueOne = { key: KEY, lock_key, idp_host: 'idp.example', next_refresh_reason: 'access_token_expiring' };
+      expect(claimed).toEqual([dueOne]);
+      expect((await readCredential(stores)).intent?.age_ms).toBeGreaterThan(LEASE_MS);
       await opened().locker.unlock(credential.lock_key);
     });
 

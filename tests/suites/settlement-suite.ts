@@ -212,7 +212,7 @@ export function settlementSuite(opened: () => OpenDatabase): void {
         from_generation: parent.generation,
         first_refresh: true,
       });
-      expect(result).toEqual({ applied: true, generation: row.generation });
+      expect(result).toEqual({ applied: true, generation: row.generation, current: row });
       expect(row.generation).toBeGreaterThan(parent.generation);
       expect(await stores.credentials.readForAttempt(KEY)).toMatchObject({ secrets: null });
       expect(await stores.credentials.nextDueAt()).toBeNull();
@@ -222,7 +222,7 @@ export function settlementSuite(opened: () => OpenDatabase): void {
       const parent = await createConnected(stores);
       await stores.credentials.claimIntent(claimOf(parent, 'mine'));
       const own = keptChange('mine', 'close', { error_class: 'rate_limited' });
-      expect(await settle(stores, at(parent), own)).toEqual({ applied: true, generation: parent.generation });
+      expect(await settle(stores, at(parent), own)).toMatchObject({ applied: true, generation: parent.generation });
       expect(await readCredential(stores)).toMatchObject({
         state: 'connected',
         generation: parent.generation,

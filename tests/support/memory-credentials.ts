@@ -90,7 +90,9 @@ export function createMemoryCredentials(tools: MemoryTools): CredentialStore {
       return due
         .sort(soonest)
         .slice(0, Math.max(query.limit, 0))
-        .map((row) => shown(tools, row));
+        .map(({ credential: { key, lock_key, next_refresh_reason, binding } }) => {
+          return { key, lock_key, next_refresh_reason, idp_host: idpHostOf(binding) };
+        });
     },
 
     async nextDueAt() {

@@ -206,5 +206,5 @@ export function settleWithin(tools: MemoryTools, settlement: Settlement): Settle
       : { ...next, intent_at: null, taken: null, credential: { ...next.credential, intent: null, generation: drawn } };
   credentials.set(connectionLabel(key), settled);
   writeEvents(tools, key, events, drawn);
-  return { applied: true, generation: settled.credential.generation };
+  return { applied: true, generation: settled.credential.generation, current: shown(tools, settled) };
 }

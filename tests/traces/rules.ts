@@ -29,7 +29,7 @@ const ANY_INCARNATION: Patch[] = [
 const REPEATED_GENERATIONS: Patch[] = [
   {
     file: SETTLEMENT,
-    find: "await draw(transaction, 'credential_generation_seq');",
+    find: 'numbers.shift();',
     replace: 'current.generation + 1n;',
   },
   {
@@ -71,9 +71,8 @@ export const DROPPED: readonly Dropped[] = [
     patches: [
       {
         file: SETTLEMENT,
-        find: "await draw(transaction, 'credential_generation_seq');",
-        replace:
-          "change.type === 'disconnected' ? current.generation : await draw(transaction, 'credential_generation_seq');",
+        find: 'numbers.shift();',
+        replace: "change.type === 'disconnected' ? current.generation : numbers.shift();",
       },
     ],
     traces: ['11', '11b'],
@@ -81,7 +80,13 @@ export const DROPPED: readonly Dropped[] = [
   {
     rules: [3],
     without: 'Disconnect draws no number among the consents',
-    patches: [{ file: SETTLEMENT, find: "await draw(transaction, 'consent_seq');", replace: 'row.consent_seq;' }],
+    patches: [
+      {
+        file: 'src/db/settlement-columns.ts',
+        find: "await draw(transaction, 'consent_seq');",
+        replace: 'row.consent_seq;',
+      },
+    ],
     traces: ['12'],
   },
   {
@@ -118,8 +123,8 @@ export const DROPPED: readonly Dropped[] = [
     without: 'an intent is written over the one that was not read',
     patches: [
       {
-        file: 'src/db/credentials.ts',
-        find: ".where('intent_attempt_id', 'is not distinct from', claim.expected_attempt_id)",
+        file: 'src/db/intents.ts',
+        find: 'and held.intent_attempt_id is not distinct from wanted.expected_attempt_id',
         replace: '',
       },
     ],
@@ -327,9 +332,9 @@ export const DROPPED: readonly Dropped[] = [
     patches: [
       {
         file: SETTLEMENT,
-        find: 'if (!fenceHolds(current, fence) || isToldAlready(current, change)) return { applied: false, current };',
+        find: 'results.set(settlement, { applied: false, current });\n    } else',
         replace:
-          'if (!fenceHolds(current, fence) || isToldAlready(current, change)) {\nawait insertEvents(transaction, tools, key, events);\nreturn { applied: false, current };\n}',
+          'results.set(settlement, { applied: false, current });\nawait insertEvents(transaction, tools, [{ key: settlement.key, events: settlement.events }]);\n    } else',
       },
     ],
     traces: ['21'],

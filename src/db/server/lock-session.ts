@@ -2,6 +2,7 @@ import pg from 'pg';
 import { isAppError } from '../../core/errors.ts';
 import type { Clock, Locker, Log } from '../../core/ports.ts';
 import type { SqlResult } from '../dialect.ts';
+import { grouped } from '../grouped.ts';
 import { databaseUnavailable } from '../sql-error.ts';
 import { cannotReach, describeTarget, isConnectionLoss, isTimeout, translate } from './errors.ts';
 import { clientConfig, limit, toResult } from './pool.ts';
@@ -12,6 +13,8 @@ const LONGEST_PAUSE_MS = 30_000;
 const ANSWER_TIMEOUT_MS = 20_000;
 /** No transaction ever runs on it, so nothing can be idle in one. */
 const LIMITS = { statement: 15_000, lock: 15_000, idle: 0, answer: ANSWER_TIMEOUT_MS };
+
+const MOST_GIVEN_BACK = 64;
 
 type Listener = (payload: string) => void;
 
@@ -36,6 +39,17 @@ export class LockSession implements Locker {
   readonly #held = new Set<bigint>();
   readonly #listeners = new Map<string, Set<Listener>>();
   readonly #closing = new AbortController();
+  /** A key of a session that is lost meanwhile is left alone: on the next one it may have been granted anew. */
+  readonly #giveBack = grouped<{ lock_key: bigint; client: pg.Client }, void>(
+    async (given) => {
+      const keys = given.filter(({ client }) => client === this.#client).map(({ lock_key }) => lock_key);
+      if (keys.length > 0) {
+        await this.#query('select pg_advisory_unlock(key) from unnest($1::bigint[]) as key', [`{${keys.join(',')}}`]);
+      }
+      return given.map(() => () => undefined);
+    },
+    { most: MOST_GIVEN_BACK },
+  );
   #client: pg.Client | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -81,7 +95,7 @@ export class LockSession implements Locker {
   /** Nothing happens for a key that is not held any more: its session, and with it the lock, is gone. */
   async unlock(lock_key: bigint): Promise<void> {
     if (!this.#held.delete(lock_key) || this.#client === undefined) return;
-    await this.#query('select pg_advisory_unlock($1)', [lock_key]);
+    await this.#giveBack({ lock_key, client: this.#client });
   }
 
   /**

@@ -1,5 +1,6 @@
 import { AppError } from '../../core/errors.ts';
-import type { Clock, Log, Notifier, Random } from '../../core/ports.ts';
+import type { Clock, Log, Notifier, NotifyChannel, Random } from '../../core/ports.ts';
+import { grouped } from '../grouped.ts';
 import { describeTarget } from './errors.ts';
 import { LockSession } from './lock-session.ts';
 import { openPool, ServerSource } from './pool.ts';
@@ -40,16 +41,28 @@ function refuseBadUrl(databaseUrl: string): void {
   );
 }
 
+type Notice = { channel: NotifyChannel; payload: string };
+
+const MOST_NOTICES = 64;
+
 function notifierOf(source: ServerSource, session: LockSession, log: Log): Notifier {
-  return {
-    async publish(channel, payload) {
+  const publish = grouped<Notice, void>(
+    async (notices) => {
       const pooled = await source.acquire();
       try {
-        await pooled.query('select pg_notify($1, $2)', [channel, payload]);
+        await pooled.query(
+          'select pg_notify(notice.channel, notice.payload) from jsonb_to_recordset($1::jsonb) as notice(channel text, payload text)',
+          [JSON.stringify(notices)],
+        );
       } finally {
         pooled.release();
       }
+      return notices.map(() => () => undefined);
     },
+    { most: MOST_NOTICES },
+  );
+  return {
+    publish: (channel, payload) => publish({ channel, payload }),
     subscribe(channel, listener) {
       let end: (() => void) | undefined;
       let ended = false;
