@@ -113,6 +113,8 @@ async function run(engine, replicas, databaseUrl) {
     });
     const serving = await Promise.all(started);
     const database = databaseUrl === undefined ? () => 0 : await databaseCpu(databaseUrl);
+    await sleep(Math.max(0, due - Date.now() - LOOK_MS));
+    for (const { child } of serving) child.send('begin');
     const databaseBefore = database();
     if (Date.now() > due) console.error('The replicas started late: part of their start is measured, too.');
     const report = await untilDone(provider, connections);

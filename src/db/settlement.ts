@@ -64,8 +64,8 @@ export async function settleWithin(
 }
 
 /**
- * Settlements that come together share a transaction, in which each stands or falls by itself. It waits for nobody: what
- * is locked elsewhere is settled alone, and so are all when the database refuses a part of it.
+ * Outcomes of refreshes that come together share a transaction, in which each stands or falls by itself. It waits for
+ * nobody: what is locked elsewhere is settled alone, and so is each when the database refuses a part of it.
  */
 export function settler(
   db: Kysely<Database>,
@@ -75,7 +75,7 @@ export function settler(
     db.transaction().execute((transaction) => settleWithin(transaction, tools, settlement));
   const together = (settlements: readonly Settlement[]) =>
     db.transaction().execute((transaction) => settleTogether(transaction, tools, settlements, 'skip'));
-  return grouped(
+  const shared = grouped<Settlement, SettleResult>(
     async (settlements) => {
       const results = await together(settlements).catch((error: unknown) => {
         // Whether it was committed is unknown, and known to be so by every caller.
@@ -86,6 +86,9 @@ export function settler(
     },
     { most: MOST_TOGETHER, keyOf: ({ key }) => rowKey(key) },
   );
+  // What a person does is rare, and a Disconnect locks the consents of its connection, too.
+  const personal = ({ change }: Settlement) => change.type === 'connected' || change.type === 'disconnected';
+  return (settlement) => (personal(settlement) ? alone(settlement) : shared(settlement));
 }
 
 async function lockRows(
