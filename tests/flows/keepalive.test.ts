@@ -98,6 +98,32 @@ describeFlow('the refresher', (world) => {
     await idle(process);
   });
 
+  it('looks for nothing while it is full, and at once when a place is free', async () => {
+    const { clock, stores, server } = world();
+    for (const name of ['a', 'b', 'c']) await world().connected(`${name}0`, key(`c-${name}`), { schedule: at(0) });
+    let looks = 0;
+    const claimDue: typeof stores.credentials.claimDue = (query) => {
+      looks += 1;
+      return stores.credentials.claimDue(query);
+    };
+    const process = await world().boot({ settings: { in_flight: 2 }, credentials: { claimDue } });
+    const gate = deferred();
+    const held = async (honest: Parameters<Parameters<typeof server.onRefresh>[0]>[0]) => {
+      await gate.promise;
+      return honest();
+    };
+    server.onRefresh(held, held);
+    process.keepalive.start();
+    await world().sent(2);
+    await vi.waitFor(() => expect(clock.sleeping).toContain(50));
+    await clock.advance(200);
+    expect(looks).toBe(1);
+    gate.resolve();
+    await world().sent(3);
+    await idle(process);
+    await process.keepalive.stop();
+  });
+
   it('sleeps until the next row is due, at most until the tick', async () => {
     const { clock } = world();
     const process = await world().boot();
