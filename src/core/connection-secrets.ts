@@ -10,12 +10,14 @@ const SECRET_KEYS = {
   oauth2_client_secret: 'token_endpoint',
   oauth2_client_private_key_pem: 'token_endpoint',
   mtls_client_key_pem: 'endpoint',
+  // No secret, but megabytes that no list of connections should carry, and nobody's business but the operator's.
+  openapi_spec: 'nowhere',
 } as const;
 
 /** Keys whose value is a map of which every value is a secret. */
 const SECRET_MAPS = { static_headers: 'endpoint', env: 'endpoint' } as const;
 
-type Destination = 'endpoint' | 'token_endpoint';
+type Destination = 'endpoint' | 'token_endpoint' | 'nowhere';
 
 /** Secrets of one configuration by their path: `credential`, `static_headers.X-Team`. */
 export type ConfigSecrets = Record<string, string>;

@@ -21,6 +21,7 @@ export const ERROR_TABLE = {
   egress_refused: { status: 422, exit: 1, title: 'The address may not be reached' },
   database_unavailable: { status: 503, exit: 1, title: 'The database cannot be reached' },
   unavailable: { status: 503, exit: 1, title: 'Not available right now' },
+  overloaded: { status: 503, exit: 1, title: 'Too much at once' },
   timeout: { status: 504, exit: 1, title: 'No answer in time' },
   data_dir: { status: 500, exit: 3, title: 'The data directory cannot be used' },
   port_taken: { status: 500, exit: 4, title: 'The address is taken' },

@@ -49,6 +49,7 @@ type Action = 'connect' | 'retry_later' | 'check_configuration' | 'check_then_re
 const ACTIONS: Partial<Record<ErrorCode, Action>> = {
   needs_person: 'connect',
   unavailable: 'retry_later',
+  overloaded: 'retry_later',
   upstream_unreachable: 'retry_later',
   database_unavailable: 'retry_later',
   timeout: 'check_then_retry',

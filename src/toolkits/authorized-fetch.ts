@@ -4,12 +4,14 @@ import type { FetchInit, ToolkitContext } from '../core/ports.ts';
 import type { Secret } from '../core/redact.ts';
 import { authorize } from './credential-headers.ts';
 
-export type AuthorizedInit = Pick<FetchInit, 'method' | 'headers' | 'body' | 'signal'> & {
+export type AuthorizedInit = Pick<FetchInit, 'method' | 'headers' | 'body' | 'signal' | 'encoding'> & {
   /**
    * The body once more, for the one retry after a 401; undefined when it is gone. Not asked where `body` is text,
    * bytes or absent: those are sent again as they are.
    */
   again?: () => FetchInit['body'] | undefined;
+  /** Told which access token a request carries: whoever shows the answer must be able to find it there. */
+  used?: (token: Secret) => void;
 };
 
 export type AuthorizedFetch = (url: string | URL, init?: AuthorizedInit) => Promise<Response>;
@@ -46,12 +48,14 @@ export function createAuthorizedFetch(context: ToolkitContext, origin: string): 
   async function send(url: string | URL, init: AuthorizedInit, token: Secret | undefined): Promise<Response> {
     const target = new URL(url);
     const headers = new Headers(init.headers);
+    if (token) init.used?.(token);
     if (target.origin === origin) authorize(context.config, target, headers, token);
     return context.fetch(target, {
       method: init.method ?? 'GET',
       headers,
       ...(init.body === undefined ? {} : { body: init.body }),
       ...(init.signal ? { signal: init.signal } : {}),
+      ...(init.encoding ? { encoding: init.encoding } : {}),
       redirect: 'manual',
       trust: { url: 'typed' },
     });

@@ -7,12 +7,33 @@ function basicCredentials(username: string, password: string): string {
   return `Basic ${Buffer.from(`${username}:${password}`, 'utf8').toString('base64')}`;
 }
 
+/** The rest of the query stays as it is written: some upstreams sign it, or want `%20` where a form has `+`. */
+function setParameter(url: URL, name: string, value: string): void {
+  if (url.searchParams.has(name)) url.searchParams.delete(name);
+  url.search += `${url.search === '' ? '' : '&'}${new URLSearchParams([[name, value]]).toString()}`;
+}
+
 /** The header that carries the connection's credential, in lower case; undefined where none does. */
 export function credentialHeader(config: ConnectionConfig): string | undefined {
   if (config.auth_mode === 'none') return undefined;
   if (config.auth_mode !== 'api_key') return 'authorization';
-  const inQuery = config.api_key_placement === 'query' && config.api_key_param;
+  const inQuery = credentialParameter(config) !== undefined;
   return inQuery ? undefined : (config.api_key_header ?? DEFAULT_API_KEY_HEADER).toLowerCase();
+}
+
+/** The query parameter that carries the connection's credential; undefined where none does. */
+export function credentialParameter(config: ConnectionConfig): string | undefined {
+  return config.auth_mode === 'api_key' && config.api_key_placement === 'query' ? config.api_key_param : undefined;
+}
+
+/** Every text of the credential that a careless upstream might send back: it is looked for, never logged. */
+export function credentialTexts(config: ConnectionConfig, token: Secret | undefined): string[] {
+  const { auth_mode: mode, credential, username, password } = config;
+  const texts = Object.values(config.static_headers ?? {});
+  if ((mode === 'bearer' || mode === 'api_key') && credential) texts.push(credential);
+  if (mode === 'basic' && password) texts.push(password, basicCredentials(username ?? '', password).slice(6));
+  if (token) texts.push(token.reveal());
+  return texts;
 }
 
 /**
@@ -29,7 +50,7 @@ export function authorize(config: ConnectionConfig, url: URL, headers: Headers, 
   }
   if (config.auth_mode === 'api_key') {
     if (config.api_key_placement === 'query' && config.api_key_param) {
-      url.searchParams.set(config.api_key_param, config.credential ?? '');
+      setParameter(url, config.api_key_param, config.credential ?? '');
     } else headers.set(config.api_key_header ?? DEFAULT_API_KEY_HEADER, config.credential ?? '');
   }
   if (token) headers.set('Authorization', `Bearer ${token.reveal()}`);

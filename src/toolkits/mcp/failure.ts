@@ -5,6 +5,7 @@ import { AppError } from '../../core/errors.ts';
 import type { ToolkitContext } from '../../core/ports.ts';
 import { EgressError } from '../../core/ports.ts';
 import { RpcError } from '../../core/rpc-error.ts';
+import { unreachable } from '../unreachable.ts';
 import { HttpFailure } from './http-carrier.ts';
 import { WireError } from './wire.ts';
 
@@ -114,26 +115,7 @@ function judgeWire({ reason }: WireError, label: string, timeouts: Timeouts): Ve
 }
 
 function judgeEgress(egress: EgressError, label: string): Verdict {
-  const ran = egress.phase === 'not_sent' ? 'no' : 'perhaps';
-  if (egress.reason === 'egress_refused') {
-    const text = `The address of ${label} may not be reached from here: ${egress.message}`;
-    return { error: new AppError('egress_refused', text), ran, dropped: true };
-  }
-  const what = {
-    dns: 'its name does not resolve',
-    connect: 'it does not accept connections',
-    tls: 'no trusted TLS connection could be made',
-    timeout: 'it did not answer in time',
-    reset: 'the connection broke',
-    aborted: 'the request was cancelled',
-  }[egress.reason];
-  const after =
-    ran === 'no'
-      ? 'Nothing was sent; try again later.'
-      : 'The call may have been carried out; check before you repeat it.';
-  const text = `The upstream of ${label} cannot be reached: ${what}. ${after}`;
-  const code = egress.reason === 'timeout' ? 'timeout' : 'upstream_unreachable';
-  return { error: new AppError(code, text, { cause: egress }), ran, dropped: true };
+  return { error: unreachable(egress, label), ran: egress.phase === 'not_sent' ? 'no' : 'perhaps', dropped: true };
 }
 
 function judgeStatus(error: unknown, status: number, label: string, session: { era?: string }): Verdict {

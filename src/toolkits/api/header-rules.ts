@@ -1,0 +1,91 @@
+import type { ConnectionConfig } from '../../core/connection.ts';
+import { credentialHeader } from '../credential-headers.ts';
+
+/** @see https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1 */
+export const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** What only the platform or the transport may say, and what would turn one method into another behind our back. */
+const REFUSED = new Set([
+  ...HOP_BY_HOP,
+  'accept-encoding',
+  'authorization',
+  'content-length',
+  'cookie',
+  'cookie2',
+  'expect',
+  'forwarded',
+  'host',
+  'http2-settings',
+  'set-cookie',
+  'via',
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
+  'x-original-url',
+  'x-real-ip',
+  'x-rewrite-url',
+]);
+
+const REFUSED_PREFIX = ['proxy-', 'sec-', 'x-forwarded-'];
+
+const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** What `Headers` takes: visible Latin-1, spaces and tabs between. */
+const HEADER_VALUE = /^[\t\u0020-\u007e\u0080-\u00ff]*$/;
+
+/** Whether a header is the platform's own business on this connection, in whatever case it is written. */
+export function isReserved(config: ConnectionConfig, header: string): boolean {
+  const name = header.toLowerCase();
+  const ours = Object.keys(config.static_headers ?? {}).some((each) => each.toLowerCase() === name);
+  return (
+    REFUSED.has(name) ||
+    REFUSED_PREFIX.some((prefix) => name.startsWith(prefix)) ||
+    name === credentialHeader(config) ||
+    ours
+  );
+}
+
+export type HeaderFault = { at: string; message: string };
+
+/** What is wrong with the headers that a caller wants to send; none: they may go. */
+export function headerFaults(config: ConnectionConfig, headers: Record<string, unknown>): HeaderFault[] {
+  const faults: HeaderFault[] = [];
+  for (const [name, value] of Object.entries(headers)) {
+    const at = `headers.${name.slice(0, 100)}`;
+    if (!HEADER_NAME.test(name)) faults.push({ at, message: 'is not a valid header name' });
+    else if (isReserved(config, name)) {
+      faults.push({ at, message: 'is set by the platform for this connection; leave it out' });
+    } else if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
+      faults.push({ at, message: 'must be a text' });
+    } else if (!HEADER_VALUE.test(String(value))) {
+      faults.push({ at, message: 'must be one line of Latin-1 text' });
+    }
+  }
+  return faults;
+}
+
+const SHOWN = new Set([
+  'content-type',
+  'content-length',
+  'content-encoding',
+  'etag',
+  'last-modified',
+  'link',
+  'location',
+  'retry-after',
+  'x-total-count',
+]);
+
+/** The headers of an answer that a model is shown; everything else stays here. */
+export function shownHeaders(headers: Headers): Record<string, string> {
+  return Object.fromEntries([...headers].filter(([name]) => SHOWN.has(name) || name.startsWith('x-ratelimit-')));
+}

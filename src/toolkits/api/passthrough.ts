@@ -1,0 +1,96 @@
+import { connectionLabel } from '../../core/connection.ts';
+import { AppError } from '../../core/errors.ts';
+import type { ToolkitCall } from '../../core/ports.ts';
+import { EgressError } from '../../core/ports.ts';
+import { credentialParameter } from '../credential-headers.ts';
+import { unreachable } from '../unreachable.ts';
+import { isSafe } from './arguments.ts';
+import { createDeadline } from './deadline.ts';
+import type { InvokeDeps } from './invoke.ts';
+import { mediaType } from './media-type.ts';
+import { forwardedHeaders, returnedHeaders } from './passthrough-headers.ts';
+import { ReplayBody } from './replay-body.ts';
+import { requestTarget } from './target.ts';
+import { watchedStream } from './watched-stream.ts';
+
+const UNSENT_METHODS = new Set(['CONNECT', 'TRACE', 'TRACK']);
+const NO_BODY = new Set([204, 205, 304]);
+
+function refuse(path: string, message: string): AppError {
+  return new AppError('invalid_request', `The request was not passed on: ${path} ${message}.`, {
+    issues: [{ path, message }],
+  });
+}
+
+function targetOf({ context }: InvokeDeps, request: Request): URL {
+  const { pathname, search } = new URL(request.url);
+  const target = requestTarget(String(context.config.base_url), pathname, search.slice(1));
+  if (!target.ok) throw refuse(target.at, target.message);
+  const parameter = credentialParameter(context.config);
+  if (parameter !== undefined && target.url.searchParams.has(parameter)) {
+    throw refuse(`query_params.${parameter}`, 'is set by the platform for this connection; leave it out');
+  }
+  const { method } = request;
+  if (UNSENT_METHODS.has(method.toUpperCase())) throw refuse('method', `${method} is not passed on`);
+  if (request.body !== null && (method === 'GET' || method === 'HEAD')) {
+    throw refuse('body', `must be left out: ${method} carries none`);
+  }
+  return target.url;
+}
+
+/** What the network said, as the caller is told it; its own leaving is passed on as it is. */
+function told(error: unknown, { context }: InvokeDeps, method: string, call: ToolkitCall): unknown {
+  if (call.signal.aborted) return call.signal.reason;
+  if (!(error instanceof EgressError)) return error;
+  return unreachable(error, connectionLabel(context.key), isSafe(method));
+}
+
+/**
+ * One plain request of a program: passed on with the connection's credential, streamed both ways. The time limit is for
+ * silence: until the headers of the answer, and between two pieces of its body, unless that is a stream of events.
+ * @throws AppError invalid_request for what may not be sent; what the connection failed with
+ */
+export async function passThrough(deps: InvokeDeps, request: Request, call: ToolkitCall): Promise<Response> {
+  const { context, fetch, call_timeout } = deps;
+  const { config, clock } = context;
+  const { method } = request;
+  const url = targetOf(deps, request);
+  const headers = forwardedHeaders(config, request.headers, request.body !== null);
+  const deadline = createDeadline(clock, call_timeout, call.signal);
+  const stop = new AbortController();
+  const leave = () => stop.abort(deadline.signal.reason);
+  deadline.signal.addEventListener('abort', leave, { once: true });
+  const body = request.body === null ? undefined : new ReplayBody(request.body, deadline.extend);
+  const left = () => stop.abort(call.signal.reason);
+  const ended = () => {
+    call.signal.removeEventListener('abort', left);
+    void body?.release();
+  };
+  let response: Response;
+  try {
+    response = await fetch(url, {
+      method,
+      headers,
+      ...(body ? { body: body.stream(), again: () => body.again() } : {}),
+      signal: stop.signal,
+      encoding: 'kept',
+    });
+  } catch (error) {
+    ended();
+    throw told(error, deps, method, call);
+  } finally {
+    deadline.release();
+  }
+  // From here on the caller's leaving alone ends it.
+  call.signal.addEventListener('abort', left, { once: true });
+  const returned = { status: response.status, headers: returnedHeaders(config, response.headers, url) };
+  if (response.body === null || method === 'HEAD' || NO_BODY.has(response.status)) {
+    ended();
+    await response.body?.cancel();
+    return new Response(null, returned);
+  }
+  const silent = mediaType(response.headers.get('content-type')) === 'text/event-stream';
+  const late = () => new EgressError('perhaps_sent', 'timeout', `${url.host} fell silent in the midst of its answer.`);
+  const idle_ms = silent ? null : call_timeout;
+  return new Response(watchedStream(response.body, { clock, idle_ms, late, ended }), returned);
+}

@@ -1,0 +1,144 @@
+import { AppError } from '../../core/errors.ts';
+import { charsetOf, type MediaKind, mediaKind, mediaType } from './media-type.ts';
+import type { Reservation } from './memory-budget.ts';
+
+/** A picture or a small file travels in the result; more is for a program, over the gateway's HTTP address. */
+export const EMBEDDED_BYTES = 524_288;
+
+/** What one byte of an answer costs until it is sent: itself, its text, what it is parsed to, and the reply. */
+const COST_PER_BYTE = 4;
+/** A parsed object or array costs this much beside its content: 3.5 million empty ones fit into ten megabytes. */
+const COST_PER_CONTAINER = 64;
+
+export type ReadBody =
+  | { type: 'none' }
+  | { type: 'json'; value: unknown }
+  /** `cut`: why this is not all of it. */
+  | { type: 'text'; text: string; cut: 'limit' | 'time' | 'broken' | null }
+  | { type: 'embedded'; media_type: string; blob: string }
+  /** Binary, and not small: nothing of it was kept. */
+  | { type: 'refused'; media_type: string };
+
+export type ReadOptions = {
+  method: string;
+  limit: number;
+  reservation: Reservation;
+  timedOut(): boolean;
+};
+
+function overloaded(): AppError {
+  const text =
+    'Too many large answers of APIs are being read at once, so this one was given up. Nothing is wrong with the connection; try again in a few seconds, or ask for less at once.';
+  return new AppError('overloaded', text, { retry_after: 2 });
+}
+
+/** Text may hold any byte but this one, and files of most kinds have it early. */
+function looksBinary(chunk: Uint8Array): boolean {
+  return chunk.subarray(0, 1_024).includes(0);
+}
+
+type Collected = { bytes: Uint8Array; cut: 'limit' | 'time' | 'broken' | null; binary: boolean };
+
+/** Reads up to `limit` decoded bytes; `sniff` stops at a first chunk that is no text. */
+async function collect(
+  body: ReadableStream<Uint8Array>,
+  limit: number,
+  options: ReadOptions & { sniff: boolean },
+): Promise<Collected> {
+  const reader = body.getReader();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  let cut: Collected['cut'] = null;
+  let binary = false;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      if (options.sniff && chunks.length === 0 && looksBinary(value)) binary = true;
+      const kept = value.subarray(0, limit - size);
+      if (!options.reservation.grow(kept.byteLength * COST_PER_BYTE)) throw overloaded();
+      chunks.push(kept);
+      size += kept.byteLength;
+      if (kept.byteLength < value.byteLength) cut = 'limit';
+      if (cut !== null || (binary && size > EMBEDDED_BYTES)) break;
+    }
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    // What came before is worth more than nothing: an endless stream ends like this.
+    cut = options.timedOut() ? 'time' : 'broken';
+  } finally {
+    // Also frees the socket of an upstream that goes on sending.
+    await reader.cancel().catch(() => undefined);
+  }
+  return { bytes: Buffer.concat(chunks, size), cut, binary };
+}
+
+function decode(bytes: Uint8Array, contentType: string | null, whole: boolean): string {
+  let decoder: InstanceType<typeof TextDecoder>;
+  try {
+    decoder = new TextDecoder(charsetOf(contentType));
+  } catch {
+    decoder = new TextDecoder();
+  }
+  // A character that the limit cut in two is left out.
+  return decoder.decode(bytes, { stream: !whole });
+}
+
+const OPEN_BRACE = 0x7b;
+const OPEN_BRACKET = 0x5b;
+
+function containers(bytes: Uint8Array): number {
+  let count = 0;
+  for (const byte of bytes) if (byte === OPEN_BRACE || byte === OPEN_BRACKET) count += 1;
+  return count;
+}
+
+function readText(collected: Collected, contentType: string | null, json: boolean, options: ReadOptions): ReadBody {
+  const { bytes, cut } = collected;
+  const text = decode(bytes, contentType, cut === null);
+  if (json && cut === null && text.trim() !== '') {
+    if (!options.reservation.grow(containers(bytes) * COST_PER_CONTAINER)) throw overloaded();
+    try {
+      return { type: 'json', value: JSON.parse(text) as unknown };
+    } catch {
+      // Not what its type says: shown as it came.
+    }
+  }
+  return { type: 'text', text, cut };
+}
+
+async function readBinary(response: Response, media_type: string, options: ReadOptions): Promise<ReadBody> {
+  const declared = response.headers.get('content-length');
+  if (!response.body) return { type: 'none' };
+  if (declared !== null && Number(declared) > EMBEDDED_BYTES) {
+    await response.body.cancel();
+    return { type: 'refused', media_type };
+  }
+  const limit = Math.min(options.limit, EMBEDDED_BYTES);
+  const { bytes, cut } = await collect(response.body, limit, { ...options, sniff: false });
+  if (cut !== null) return { type: 'refused', media_type };
+  return { type: 'embedded', media_type, blob: Buffer.from(bytes).toString('base64') };
+}
+
+/**
+ * Reads an answer as far as it may be kept. Counts what comes out of the decompression, so that a small body that
+ * unfolds without end is cut at the limit like any other.
+ * @throws AppError overloaded when the budget of all connections is used up
+ */
+export async function readResponseBody(response: Response, options: ReadOptions): Promise<ReadBody> {
+  const contentType = response.headers.get('content-type');
+  const kind: MediaKind = mediaKind(contentType);
+  if (!response.body || options.method === 'HEAD') {
+    await response.body?.cancel();
+    return { type: 'none' };
+  }
+  if (kind === 'binary') return readBinary(response, mediaType(contentType), options);
+  const collected = await collect(response.body, options.limit, { ...options, sniff: kind === 'unknown' });
+  if (collected.binary) {
+    const media_type = 'application/octet-stream';
+    if (collected.cut !== null || collected.bytes.byteLength > EMBEDDED_BYTES) return { type: 'refused', media_type };
+    return { type: 'embedded', media_type, blob: Buffer.from(collected.bytes).toString('base64') };
+  }
+  if (collected.bytes.byteLength === 0 && collected.cut === null) return { type: 'none' };
+  return readText(collected, contentType, kind === 'json', options);
+}
