@@ -88,6 +88,11 @@ export const SETTINGS = {
     about: 'Who may read /metrics: an admin, any API key, or anybody. It names the connections.',
   },
   catalog_interval: { schema: duration('5m'), about: "How often each upstream's tools are listed again." },
+  api_memory_bytes: {
+    schema: z.coerce.number<number>().int().min(16_777_216).default(268_435_456),
+    about:
+      'Bytes of answers of HTTP APIs that may be held at once; a call that would need more is refused for a moment.',
+  },
   refresh_interval: protocol('refresh_interval', 'How often the refresher looks, at the latest.'),
   access_lead: protocol('access_lead', 'How long before its expiry an access token is refreshed.'),
   refresh_lead: protocol('refresh_lead', 'How long before the end of a refresh token it is used.'),

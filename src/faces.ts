@@ -12,6 +12,7 @@ import { ACTOR, STDIO_PRINCIPAL } from './core/principal.ts';
 import { createDurably } from './db/durable-file.ts';
 import { createApiKeys, hashToken } from './http/api-keys.ts';
 import { createHttpApp } from './http/app.ts';
+import { createGateway } from './http/gateway.ts';
 import { oauthHealth, systemInfo } from './http/overview.ts';
 import { createSignInLink } from './http/sessions.ts';
 import { createMcpFace } from './mcp/face.ts';
@@ -99,7 +100,7 @@ export async function createFaces(input: FacesInput, teardown: Teardown): Promis
     toolChanges: stores.toolChanges,
     metrics: { access: config.metrics_access, read: async () => input.metrics.render(await sampleOf(input)) },
     apiKeys: createApiKeys(apiKeyRecords(config, agentKey)),
-    mounts: [face],
+    mounts: [face, createGateway(flows.passthroughFor(publicUrl))],
     portalDir: existsSync(PORTAL) ? PORTAL : null,
     health: { ready: () => readiness(stores) },
     version,

@@ -81,7 +81,10 @@ async function start(config: Config, options: PlatformOptions, teardown: Teardow
   const { listener, movedPort } = await takeAddress(config, options.anyPort ?? false);
   teardown.add(() => listener.close(systemClock.sleep(LAST_ANSWERS_MS)));
   const publicUrl = (config.public_url ?? listener.origin).replace(/\/$/, '');
-  const kits = [...builtInToolkits({ version, declared: config.connections }), ...(options.toolkits ?? [])];
+  const kits = [
+    ...builtInToolkits({ version, declared: config.connections, api_memory_bytes: config.api_memory_bytes }),
+    ...(options.toolkits ?? []),
+  ];
   const schemas = new Map(kits.map(({ kind, configSchema }) => [kind, configSchema]));
   checkDeclared(config, schemas);
   const storage = await openStorage(config, log, schemas, teardown, options);

@@ -29,6 +29,7 @@ import { createDisconnect } from './flows/disconnect.ts';
 import { createReplyKeeper } from './flows/escrow.ts';
 import { createFirstTokens } from './flows/first-tokens.ts';
 import { createKeepalive, type Keepalive } from './flows/keepalive.ts';
+import { createPassthrough, type Passthrough } from './flows/passthrough.ts';
 import { createRefreshDoor, type RefreshDoor } from './flows/refresh.ts';
 import { createRetention } from './flows/retention.ts';
 import { createRevoker } from './flows/revocation.ts';
@@ -66,6 +67,7 @@ export type Flows = {
   /** Whatever calls an upstream for somebody records it here. */
   calls: CallRecorder;
   toolCallFor(publicUrl: string): ToolCall;
+  passthroughFor(publicUrl: string): Passthrough;
   start(): Promise<void>;
   stop(): Promise<void>;
 };
@@ -128,6 +130,7 @@ export function createFlows(given: FlowsInput): Flows {
     keepalive,
     calls,
     toolCallFor: (publicUrl) => createToolCall({ catalog, calls, publicUrl, log }),
+    passthroughFor: (publicUrl) => createPassthrough({ catalog, calls, publicUrl, clock, log }),
     async start() {
       calls.start();
       keepalive.start();

@@ -38,6 +38,9 @@ export type ToolLookup =
   /** The argument that names the connection of a shared tool is missing, or names none of these. */
   | { found: false; reason: 'which_connection'; argument: string; connections: string[] };
 
+/** A connection that takes plain HTTP requests. */
+export type PlainTarget = Pick<Target, 'key' | 'note'> & { handle: NonNullable<ToolkitConnection['handle']> };
+
 /** What one viewer sees: lists in a fixed order, verbatim but for names, URIs and one key of `_meta`. */
 export interface CatalogView {
   readonly about: UpstreamAbout;
@@ -64,6 +67,8 @@ export interface Catalog {
   connectionAt(name: string, principal: Principal): ConnectionKey | undefined;
   /** Which of the viewer's lists a change concerns. */
   concerns(viewer: Viewer, changes: readonly CatalogChange[]): ListKind[];
+  /** The open connections of a name, one for each kind, that take plain HTTP requests. */
+  plainTargets(name: string): PlainTarget[];
   status(key: ConnectionKey): MemberStatus | undefined;
   /** Opens or reopens one connection when its revision or incarnation is another than the one that is open. */
   apply(connection: Connection): void;

@@ -17,7 +17,7 @@ import type {
 import type { Principal } from '../core/principal.ts';
 import { changedLists, NOTHING_LISTED } from '../core/upstream-catalog.ts';
 import type { AccessTokenFor } from './api.ts';
-import type { Catalog, CatalogChange, CatalogView, Viewer } from './catalog-api.ts';
+import type { Catalog, CatalogChange, CatalogView, PlainTarget, Viewer } from './catalog-api.ts';
 import { PendingChanges } from './catalog-changes.ts';
 import type { MemberDeps, MemberSettings, MemberStatus } from './catalog-member.ts';
 import { CatalogMember, DEFAULT_MEMBER_SETTINGS } from './catalog-member.ts';
@@ -111,6 +111,21 @@ class LiveCatalog implements Catalog {
       if (change.state && !connection) lists.add('tools');
     }
     return [...lists];
+  }
+
+  plainTargets(name: string): PlainTarget[] {
+    return [...this.#byName(name)].flatMap((member): PlainTarget[] => {
+      const { key, upstream } = member;
+      if (!upstream.handle) return [];
+      return [{ key, handle: upstream.handle.bind(upstream), note: (error) => member.note(error) }];
+    });
+  }
+
+  *#byName(name: string): Iterable<CatalogMember> {
+    for (const kind of this.#deps.toolkits.keys()) {
+      const member = this.#members.get(connectionLabel({ kind, name }));
+      if (member) yield member;
+    }
   }
 
   status(key: ConnectionKey): MemberStatus | undefined {

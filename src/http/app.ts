@@ -53,7 +53,8 @@ export function createHttpApp(deps: HttpDeps): HttpApp {
       return mount.handle(c.req.raw, entrance.machine(c.req.raw), part);
     };
     app.all(mount.path, (c) => enter(c));
-    app.all(`${mount.path}/:part`, (c) => enter(c, c.req.param('part')));
+    if (mount.deep) app.all(`${mount.path}/*`, (c) => enter(c));
+    else app.all(`${mount.path}/:part`, (c) => enter(c, c.req.param('part')));
   }
   for (const [id, endpoint] of Object.entries(ENDPOINTS)) {
     const handle = handlers[id as EndpointId] as Handle;

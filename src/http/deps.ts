@@ -14,6 +14,8 @@ import type { ApiKeys } from './api-keys.ts';
 /** What is mounted beside the admin API: the MCP face. It is reached with an API key alone, never with a cookie. */
 export type Mount = {
   path: `/${string}`;
+  /** Whether it also serves whatever lies further below than one part. */
+  deep?: boolean;
   /** @param part what follows the path and a slash, decoded; undefined: nothing does */
   handle(request: Request, principal: Principal, part?: string): Promise<Response>;
 };

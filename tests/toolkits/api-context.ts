@@ -1,6 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { systemClock, systemRandom } from '../../src/clock.ts';
-import { apiConfigSchema, type ConnectionConfig } from '../../src/core/connection.ts';
+import { apiConfigSchema } from '../../src/core/api-config.ts';
+import type { ConnectionConfig } from '../../src/core/connection.ts';
 import type { ToolkitConnection, ToolkitContext } from '../../src/core/ports.ts';
 import { Secret } from '../../src/core/redact.ts';
 import { createApiToolkit } from '../../src/toolkits/api/index.ts';

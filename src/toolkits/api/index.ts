@@ -1,5 +1,5 @@
+import { apiConfigSchema } from '../../core/api-config.ts';
 import type { ConfigSchema } from '../../core/connection.ts';
-import { apiConfigSchema } from '../../core/connection.ts';
 import type { Toolkit } from '../../core/ports.ts';
 import { ApiConnection } from './connection.ts';
 import { MemoryBudget } from './memory-budget.ts';
