@@ -1,0 +1,215 @@
+import { createServer, type IncomingMessage, request as rawRequest, type ServerResponse } from 'node:http';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { accessRules } from '../../src/core/access-rule.ts';
+import { AppError } from '../../src/core/errors.ts';
+import type { ToolkitContext } from '../../src/core/ports.ts';
+import { createPassthrough } from '../../src/flows/passthrough.ts';
+import { createApiKeys, hashToken } from '../../src/http/api-keys.ts';
+import { createHttpApp } from '../../src/http/app.ts';
+import { createGateway } from '../../src/http/gateway.ts';
+import { listen as listenHere } from '../../src/listen.ts';
+import { listen, silentLog, stop } from '../mcp/gateway.ts';
+import { openApi } from '../toolkits/api-context.ts';
+import { AGENT_KEY, fakeApp } from './fake-app.ts';
+
+const TOOLS_ONLY = 'key-for-some-tools-only';
+const ELSEWHERE = 'key-for-other-connections';
+
+const closing: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+type Handler = (incoming: IncomingMessage, response: ServerResponse) => void;
+
+/** The whole way: our listener, app, flow and toolkit, and a real API behind them. */
+async function serve(handler: Handler, config: Record<string, unknown> = {}, changed: Partial<ToolkitContext> = {}) {
+  const server = createServer(handler);
+  const port = await listen(server);
+  closing.push(() => stop(server));
+  const upstream = `http://127.0.0.1:${port}`;
+  const api = openApi({ base_url: `${upstream}/v1`, ...config }, changed);
+  const noted: (AppError | null)[] = [];
+  const plainTargets = (name: string) =>
+    name === 'shop' && api.handle
+      ? [
+          {
+            key: { kind: 'api', name },
+            handle: api.handle.bind(api),
+            note: (error: AppError | null) => void noted.push(error),
+          },
+        ]
+      : [];
+  const passthrough = createPassthrough({
+    catalog: { plainTargets },
+    publicUrl: 'https://mcp.example',
+    log: silentLog,
+  });
+  const { deps } = fakeApp();
+  const keys = [
+    { name: 'bot', key: AGENT_KEY, access: accessRules({}) },
+    { name: 'tools', key: TOOLS_ONLY, access: accessRules({ allow: ['api/shop:api_read_endpoint'] }) },
+    { name: 'else', key: ELSEWHERE, access: accessRules({ deny: ['api/*'] }) },
+  ].map(({ name, key, access }) => ({ name, role: 'agent' as const, key_hash: hashToken(key), access }));
+  const app = createHttpApp({ ...deps, apiKeys: createApiKeys(keys), mounts: [createGateway(passthrough)] });
+  const listener = await listenHere({ host: '127.0.0.1', port: 0 });
+  closing.push(() => listener.close(Promise.resolve()));
+  listener.serve(app.fetch);
+  const send = (path: string, init: RequestInit & { duplex?: 'half' } = {}, key = AGENT_KEY) =>
+    fetch(`${listener.origin}/api/v1/gateway${path}`, {
+      redirect: 'manual',
+      ...init,
+      headers: { 'x-api-key': key, ...(init.headers as Record<string, string>) },
+    });
+  return { send, upstream, origin: listener.origin, noted };
+}
+
+const echo: Handler = (incoming, response) => {
+  const { method, url, headers } = incoming;
+  response.writeHead(200, { 'content-type': 'application/json' });
+  response.end(JSON.stringify({ method, url, headers }));
+};
+
+describe('the gateway for programs', () => {
+  it('passes a request on with its path and query, and without our key', async () => {
+    const { send, noted } = await serve(echo, { auth_mode: 'bearer', credential: 'theirs' });
+    const response = await send('/shop/items/a%2Fb?q=%20x', { headers: { authorization: `Bearer ${AGENT_KEY}` } });
+    expect(response.status).toBe(200);
+    const text = await response.text();
+    expect(text).not.toContain(AGENT_KEY);
+    expect(JSON.parse(text)).toMatchObject({
+      method: 'GET',
+      url: '/v1/items/a%2Fb?q=%20x',
+      headers: { authorization: 'Bearer theirs' },
+    });
+    expect(noted).toEqual([null]);
+  });
+
+  it('answers with what is safe to show under our address', async () => {
+    const { send } = await serve((_, response) => {
+      response.writeHead(200, { 'content-type': 'text/html', 'set-cookie': 'a=b', 'access-control-allow-origin': '*' });
+      response.end('<script>alert(1)</script>');
+    });
+    const { headers } = await send('/shop/page');
+    expect(headers.get('set-cookie')).toBeNull();
+    expect(headers.get('access-control-allow-origin')).toBeNull();
+    expect(headers.get('content-security-policy')).toContain('sandbox');
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+  });
+
+  it('tells redirects and links below the base as addresses of ours', async () => {
+    const { send } = await serve((_, response) =>
+      response.writeHead(301, { location: '/v1/b?x=1', link: '</v1/items?p=2>; rel="next"' }).end(),
+    );
+    const { status, headers } = await send('/shop/a');
+    expect(status).toBe(301);
+    expect(headers.get('location')).toBe('/api/v1/gateway/shop/b?x=1');
+    expect(headers.get('link')).toBe('</api/v1/gateway/shop/items?p=2>; rel="next"');
+  });
+
+  it.each([
+    ['without a key', '/shop/a', '', 401, 'unauthenticated'],
+    ['with a key for some of its tools', '/shop/a', TOOLS_ONLY, 403, 'forbidden'],
+    ['with a key for other connections', '/shop/a', ELSEWHERE, 404, 'not_found'],
+    ['to a connection that is not there', '/nowhere/a', AGENT_KEY, 404, 'not_found'],
+    ['to no connection', '/', AGENT_KEY, 404, 'not_found'],
+    ['to a path that climbs', '/shop/a%2F..%2F..%2Fb', AGENT_KEY, 400, 'invalid_request'],
+  ])('refuses a request %s', async (_, path, key, status, code) => {
+    const { send } = await serve(echo);
+    const response = await send(path, {}, key);
+    expect(response.status).toBe(status);
+    expect(response.headers.get('content-type')).toBe('application/problem+json');
+    expect(await response.json()).toMatchObject({ code });
+  });
+
+  it('tells a refused credential as a failure of the connection, with where to mend it (lesson 28)', async () => {
+    const { send } = await serve((_, response) => response.writeHead(401, { 'www-authenticate': 'Bearer' }).end());
+    const response = await send('/shop/a');
+    expect(response.status).toBe(502);
+    expect(response.headers.get('www-authenticate')).toBeNull();
+    expect(await response.json()).toMatchObject({
+      code: 'upstream_failed',
+      detail: expect.stringContaining('https://mcp.example/connections/api/shop'),
+    });
+  });
+
+  it('says that a person is needed, and notes it at the connection', async () => {
+    const accessToken = async () => {
+      throw new AppError('needs_person', 'Nobody has connected it yet.');
+    };
+    const { send, noted } = await serve(echo, { auth_mode: 'oauth' }, { accessToken });
+    const response = await send('/shop/a');
+    expect(response.status).toBe(409);
+    expect(await response.json()).toMatchObject({
+      code: 'needs_person',
+      detail: expect.stringContaining('/connections/'),
+    });
+    expect(noted).toEqual([expect.objectContaining({ code: 'needs_person' })]);
+  });
+
+  it('answers HEAD and OPTIONS as the API does', async () => {
+    const { send } = await serve((incoming, response) =>
+      response.writeHead(200, { 'x-method': incoming.method, 'content-length': '777' }).end(),
+    );
+    const head = await send('/shop/a', { method: 'HEAD' });
+    expect([head.status, head.headers.get('x-method'), head.headers.get('content-length')]).toEqual([
+      200,
+      'HEAD',
+      '777',
+    ]);
+    const other = await serve((incoming, response) => response.writeHead(204, { 'x-method': incoming.method }).end());
+    const options = await other.send('/shop/a', { method: 'OPTIONS' });
+    expect([options.status, options.headers.get('x-method')]).toEqual([204, 'OPTIONS']);
+  });
+
+  it('streams a body of unknown length up and its answer down', async () => {
+    const { send } = await serve((incoming, response) => {
+      response.writeHead(200, { 'content-type': 'application/octet-stream' });
+      incoming.pipe(response);
+    });
+    let left = 200;
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        left -= 1;
+        if (left < 0) controller.close();
+        else controller.enqueue(new Uint8Array(65_536).fill(left));
+      },
+    });
+    const response = await send('/shop/up', { method: 'POST', body, duplex: 'half' });
+    expect((await response.arrayBuffer()).byteLength).toBe(200 * 65_536);
+  });
+
+  it('carries what a client and an API have agreed on: lengths, compression, ranges', async () => {
+    let seen: IncomingMessage['headers'] = {};
+    const { send } = await serve((incoming, response) => {
+      seen = incoming.headers;
+      response.writeHead(206, { 'content-range': 'bytes 0-4/10', 'content-length': '5', 'accept-ranges': 'bytes' });
+      response.end('hello');
+    });
+    const response = await send('/shop/f', { method: 'PUT', body: 'ab', headers: { range: 'bytes=0-4' } });
+    expect(seen).toMatchObject({ range: 'bytes=0-4', 'content-length': '2' });
+    expect(seen).not.toHaveProperty('transfer-encoding');
+    expect(response.status).toBe(206);
+    expect(response.headers.get('content-range')).toBe('bytes 0-4/10');
+    expect(response.headers.get('content-length')).toBe('5');
+    expect(await response.text()).toBe('hello');
+  });
+
+  it('ends at the API when the caller leaves, and breaks off for the caller when the API does', async () => {
+    let gone = 0;
+    const { send, origin } = await serve((incoming, response) => {
+      response.on('close', () => {
+        if (!response.writableFinished) gone += 1;
+      });
+      response.writeHead(200, { 'content-type': 'text/plain' });
+      response.write('begun');
+      if (incoming.url === '/v1/breaks') setImmediate(() => response.destroy());
+    });
+    const client = rawRequest(`${origin}/api/v1/gateway/shop/endless`, { headers: { 'x-api-key': AGENT_KEY } });
+    client.on('error', () => undefined);
+    client.on('response', (response) => response.once('data', () => client.destroy()));
+    client.end();
+    await vi.waitFor(() => expect(gone).toBe(1));
+    await expect((await send('/shop/breaks')).text()).rejects.toThrow();
+  });
+});
