@@ -130,7 +130,7 @@ export function createFlows(given: FlowsInput): Flows {
     keepalive,
     calls,
     toolCallFor: (publicUrl) => createToolCall({ catalog, calls, publicUrl, log }),
-    passthroughFor: (publicUrl) => createPassthrough({ catalog, calls, publicUrl, clock, log }),
+    passthroughFor: (publicUrl) => createPassthrough({ catalog, calls, publicUrl }),
     async start() {
       calls.start();
       keepalive.start();

@@ -37,6 +37,7 @@ const OF_ERROR: Record<ErrorCode, CallOutcome> = {
   upstream_unreachable: 'unavailable',
   database_unavailable: 'unavailable',
   unavailable: 'unavailable',
+  overloaded: 'unavailable',
   upstream_failed: 'upstream_error',
   timeout: 'timeout',
   data_dir: 'internal',
@@ -53,6 +54,13 @@ export function outcomeOfError(code: ErrorCode): CallOutcome {
 export function outcomeOfResult(result: Record<string, unknown>): CallOutcome {
   if (result.resultType === 'input_required') return 'input_required';
   return result.isError === true ? 'tool_error' : 'ok';
+}
+
+/** The result of a tool that calls an HTTP API: beside `isError`, an error status in it is the API's own word. */
+export function outcomeOfApiResult(result: Record<string, unknown>): CallOutcome {
+  const status = (result.structuredContent as { status?: unknown } | undefined)?.status;
+  const failed = result.isError !== true && typeof status === 'number';
+  return failed ? outcomeOfStatus(status) : outcomeOfResult(result);
 }
 
 /** An HTTP status of the upstream, where a program talks to it through us. */

@@ -1,10 +1,12 @@
 import { permitsAll, reaches } from '../core/access-rule.ts';
+import { outcomeOfStatus } from '../core/call-record.ts';
 import type { ConnectionKey } from '../core/connection.ts';
 import { connectionLabel } from '../core/connection.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import { AppError, toAppError } from '../core/errors.ts';
-import type { Log } from '../core/ports.ts';
+import type { CallEnd, CallRecorder } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
+import { outcomeOfThrown } from './call-records.ts';
 import type { Catalog, PlainTarget } from './catalog-api.ts';
 import { connectionFailure, failureText } from './tool-call.ts';
 
@@ -12,7 +14,7 @@ export type PassthroughDeps = {
   catalog: Pick<Catalog, 'plainTargets'>;
   /** Where a person opens the portal. */
   publicUrl: string;
-  log: Log;
+  calls: CallRecorder;
 };
 
 export interface Passthrough {
@@ -45,6 +47,45 @@ function chosen(targets: readonly PlainTarget[], principal: Principal): PlainTar
   return reachable.find(({ key }) => key.kind === 'api') ?? reachable[0];
 }
 
+/** Passes the body on, counts it, and tells once how the call ended: with its last byte, or before. */
+function recordedBody(
+  source: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+  done: CallEnd,
+  end: (end: CallEnd) => void,
+): ReadableStream<Uint8Array> {
+  const reader = source.getReader();
+  let response_bytes = 0;
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done: over, value } = await reader.read();
+          if (!over) {
+            response_bytes += value.byteLength;
+            return controller.enqueue(value);
+          }
+          end({ ...done, response_bytes });
+          controller.close();
+        } catch (error) {
+          end({ outcome: signal.aborted ? 'cancelled' : 'unavailable', response_bytes });
+          controller.error(error);
+        }
+      },
+      cancel: (reason) => {
+        end({ outcome: 'cancelled', response_bytes });
+        return reader.cancel(reason);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+function declaredLength(request: Request): number | undefined {
+  const declared = request.headers.get('content-length');
+  return declared === null ? undefined : Number(declared);
+}
+
 /** The story of a plain request: name → connection → upstream → its answer, streamed. It touches no database. */
 export function createPassthrough(deps: PassthroughDeps): Passthrough {
   return {
@@ -59,15 +100,22 @@ export function createPassthrough(deps: PassthroughDeps): Passthrough {
         const text = `This key may use some tools of ${connectionLabel(key)}, not the whole of it, as plain HTTP requests do. Use its tools, or ask for a key whose rules name the connection without a tool.`;
         throw new AppError('forbidden', text);
       }
+      const { actor } = principal;
+      const { method, signal } = request;
+      const end = deps.calls.begin({ key, actor, method, era: 'http', request_bytes: declaredLength(request) });
       try {
-        const response = await target.handle(request, {
-          signal: request.signal,
-          principal: { actor: principal.actor },
-        });
+        const response = await target.handle(request, { signal, principal: { actor } });
         target.note(null);
-        return response;
+        const { status, statusText, headers } = response;
+        const done: CallEnd = { outcome: outcomeOfStatus(status) };
+        if (response.body === null) {
+          end({ ...done, response_bytes: 0 });
+          return response;
+        }
+        return new Response(recordedBody(response.body, signal, done, end), { status, statusText, headers });
       } catch (error) {
-        if (request.signal.aborted) throw error;
+        end({ outcome: signal.aborted ? 'cancelled' : outcomeOfThrown(error) });
+        if (signal.aborted) throw error;
         const failed = toAppError(error);
         if (failed.code === 'needs_person' || failed.code === 'upstream_unreachable') target.note(failed);
         throw failureOf(failed, key, deps.publicUrl);

@@ -1,4 +1,4 @@
-import { jsonSize, outcomeOfResult } from '../core/call-record.ts';
+import { jsonSize, outcomeOfApiResult, outcomeOfResult } from '../core/call-record.ts';
 import type { ConnectionKey } from '../core/connection.ts';
 import { connectionLabel } from '../core/connection.ts';
 import type { ErrorCode } from '../core/errors.ts';
@@ -143,7 +143,10 @@ class Caller implements ToolCall {
         beginning(viewer, method, found, call),
         call.signal,
         () => target.upstream.request(method, found.params, { ...call, principal }),
-        (answer) => ({ outcome: outcomeOfResult(answer), response_bytes: jsonSize(answer) }),
+        (answer) => {
+          const judge = target.key.kind === 'api' ? outcomeOfApiResult : outcomeOfResult;
+          return { outcome: judge(answer), response_bytes: jsonSize(answer) };
+        },
       );
       target.note(null);
       if (result.resultType === 'input_required') return { type: 'input_required', result, key: target.key };
@@ -223,6 +226,12 @@ class Caller implements ToolCall {
   }
 }
 
+/** One tool for all operations of an API says by this argument which one it is. */
+function operationOf(args: unknown): string | undefined {
+  const id = (args as { operation_id?: unknown } | null | undefined)?.operation_id;
+  return typeof id === 'string' ? id : undefined;
+}
+
 function beginning(
   { principal }: Viewer,
   method: ForwardedMethod,
@@ -234,6 +243,7 @@ function beginning(
     actor: principal.actor,
     method,
     tool: method === 'tools/call' ? what : undefined,
+    operation: operationOf(params.arguments),
     era: client?.session ? 'legacy' : 'modern',
     request_bytes: jsonSize(params),
     arguments: params.arguments,

@@ -2,13 +2,13 @@ import { createServer, type IncomingMessage, request as rawRequest, type ServerR
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { accessRules } from '../../src/core/access-rule.ts';
 import { AppError } from '../../src/core/errors.ts';
-import type { ToolkitContext } from '../../src/core/ports.ts';
+import type { CallBeginning, CallEnd, ToolkitContext } from '../../src/core/ports.ts';
 import { createPassthrough } from '../../src/flows/passthrough.ts';
 import { createApiKeys, hashToken } from '../../src/http/api-keys.ts';
 import { createHttpApp } from '../../src/http/app.ts';
 import { createGateway } from '../../src/http/gateway.ts';
 import { listen as listenHere } from '../../src/listen.ts';
-import { listen, silentLog, stop } from '../mcp/gateway.ts';
+import { listen, stop } from '../mcp/gateway.ts';
 import { openApi } from '../toolkits/api-context.ts';
 import { AGENT_KEY, fakeApp } from './fake-app.ts';
 
@@ -30,6 +30,7 @@ async function serve(handler: Handler, config: Record<string, unknown> = {}, cha
   const upstream = `http://127.0.0.1:${port}`;
   const api = openApi({ base_url: `${upstream}/v1`, ...config }, changed);
   const noted: (AppError | null)[] = [];
+  const recorded: { call: CallBeginning; end: CallEnd }[] = [];
   const plainTargets = (name: string) =>
     name === 'shop' && api.handle
       ? [
@@ -43,7 +44,9 @@ async function serve(handler: Handler, config: Record<string, unknown> = {}, cha
   const passthrough = createPassthrough({
     catalog: { plainTargets },
     publicUrl: 'https://mcp.example',
-    log: silentLog,
+    calls: {
+      begin: (call) => (end) => void (recorded.some((one) => one.call === call) || recorded.push({ call, end })),
+    },
   });
   const { deps } = fakeApp();
   const keys = [
@@ -61,7 +64,7 @@ async function serve(handler: Handler, config: Record<string, unknown> = {}, cha
       ...init,
       headers: { 'x-api-key': key, ...(init.headers as Record<string, string>) },
     });
-  return { send, upstream, origin: listener.origin, noted };
+  return { send, upstream, origin: listener.origin, noted, recorded };
 }
 
 const echo: Handler = (incoming, response) => {
@@ -145,6 +148,26 @@ describe('the gateway for programs', () => {
       detail: expect.stringContaining('/connections/'),
     });
     expect(noted).toEqual([expect.objectContaining({ code: 'needs_person' })]);
+  });
+
+  it('leaves one record of each, with how it ended and how large it was', async () => {
+    const { send, recorded } = await serve((incoming, response) => {
+      response.writeHead(incoming.url === '/v1/lost' ? 404 : 200, { 'content-type': 'text/plain' });
+      response.write('begun');
+      if (incoming.url === '/v1/breaks') setImmediate(() => response.destroy());
+      else response.end(' and ended');
+    });
+    await (await send('/shop/a?secret=1', { method: 'POST', body: 'abc' })).text();
+    await (await send('/shop/lost')).text();
+    await (await send('/shop/breaks')).text().catch(() => undefined);
+    await send('/shop/a%2F..%2Fb');
+    const call = { key: { kind: 'api', name: 'shop' }, actor: 'apikey:bot', era: 'http', method: 'GET' };
+    expect(recorded).toEqual([
+      { call: { ...call, method: 'POST', request_bytes: 3 }, end: { outcome: 'ok', response_bytes: 15 } },
+      { call, end: { outcome: 'upstream_error', response_bytes: 15 } },
+      { call, end: { outcome: 'unavailable', response_bytes: 5 } },
+      { call, end: { outcome: 'refused' } },
+    ]);
   });
 
   it('answers HEAD and OPTIONS as the API does', async () => {
