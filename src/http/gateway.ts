@@ -27,12 +27,15 @@ export function createGateway(passthrough: Passthrough): Mount {
     deep: true,
     async handle(request, principal) {
       const { pathname, search } = new URL(request.url);
-      const [, name = '', rest = ''] = /^\/api\/v1\/gateway\/([^/]*)(\/.*)?$/s.exec(pathname) ?? [];
+      const below = pathname.slice(GATEWAY_PATH.length + 1);
+      const slash = below.indexOf('/');
+      const name = slash < 0 ? below : below.slice(0, slash);
+      const rest = slash < 0 ? '/' : below.slice(slash);
       if (name === '') {
         throw new AppError('not_found', `Name a connection: ${GATEWAY_PATH}/{connection}/… is the path of its API.`);
       }
       const { method, headers, body, signal } = request;
-      const asked = new Request(new URL(`${rest === '' ? '/' : rest}${search}`, 'http://connection.invalid'), {
+      const asked = new Request(new URL(`http://connection.invalid${rest}${search}`), {
         method,
         headers,
         signal,
