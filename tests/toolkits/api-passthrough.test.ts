@@ -66,8 +66,6 @@ describe('a plain request of a program', () => {
       authorization: 'Bearer theirs',
       accept: 'text/csv',
       'accept-encoding': 'identity',
-      'accept-language': '*',
-      'sec-fetch-mode': 'cors',
       'user-agent': 'theirs/1.0',
       'x-trace': 'abc',
     });

@@ -20,7 +20,7 @@ export function forwardedHeaders(config: ConnectionConfig, headers: Headers, has
     return KEPT.has(name) || !isReserved(config, name);
   });
   const forwarded = new Headers(kept);
-  // Else fetch asks for compressed answers in its own name, and the caller gets what it did not ask for.
+  // Else the way out asks for compressed answers in its own name, and the caller gets what it did not ask for.
   if (!forwarded.has('accept-encoding')) forwarded.set('accept-encoding', 'identity');
   return forwarded;
 }
