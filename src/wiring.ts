@@ -121,6 +121,7 @@ export function createFlows(given: FlowsInput): Flows {
       revoker,
       firstTokens,
       testUpstream: (connection, signal) => catalog.test(connection, signal),
+      upstreamStatus: (key) => catalog.status(key),
     }),
     disconnect: createDisconnect({ ...input, connections, credentials, revoker }),
     authorize: createAuthorize({ ...input, ...settle, ...stores, keeper, listening }),

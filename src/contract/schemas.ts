@@ -16,6 +16,7 @@ import { FORECAST_REASONS } from '../core/forecast.ts';
 import type { OpenIncident } from '../core/open-incidents.ts';
 import { PROVIDER_IDS } from '../core/provider-profiles.ts';
 import { callListSchema, callRecordSchema, toolChangeListSchema, toolChangeSchema } from './call-schemas.ts';
+import { gatewayStatusSchema } from './gateway-schemas.ts';
 import { pageLimit } from './parameters.ts';
 
 export type { AuthEventDetail, AuthEventType, Decider, ErrorClass, RevocationReason } from '../core/auth-event.ts';
@@ -130,6 +131,7 @@ export const connectionSchema = z.object({
   updated_at: instant,
   updated_by: z.string(),
   oauth: oauthStatusSchema.nullable().describe('null unless auth_mode is oauth.'),
+  gateway: gatewayStatusSchema.nullable().describe('null: not opened here, because its configuration is not valid.'),
 });
 export type Connection = z.infer<typeof connectionSchema>;
 
@@ -276,6 +278,7 @@ export const WIRE_SCHEMAS = {
   ConsentStarted: consentStartedSchema,
   DisconnectResult: disconnectResultSchema,
   FieldIssue: fieldIssueSchema,
+  GatewayStatus: gatewayStatusSchema,
   OAuthHealth: oauthHealthSchema,
   OAuthStatus: oauthStatusSchema,
   Problem: problemSchema,

@@ -14,9 +14,6 @@ export type UpstreamAbout = {
   instructions?: string;
 };
 
-/** How an upstream's tools differ from what they were: names of its own, in the order of its list. */
-export type ToolDrift = { at: Instant; added: string[]; removed: string[]; changed: string[] };
-
 /** All that is known of what one connection offers. */
 export type UpstreamCatalog = {
   tools: UpstreamTool[];
@@ -25,8 +22,6 @@ export type UpstreamCatalog = {
   resource_templates: UpstreamTemplate[];
   /** null: it has never said. */
   about: UpstreamAbout | null;
-  /** The last change of its tools after the first list; null: none. */
-  drift: ToolDrift | null;
   /** null: never listed. */
   listed_at: Instant | null;
 };
@@ -37,7 +32,6 @@ export const NOTHING_LISTED: UpstreamCatalog = {
   resources: [],
   resource_templates: [],
   about: null,
-  drift: null,
   listed_at: null,
 };
 
@@ -50,30 +44,6 @@ export function changedLists(before: UpstreamCatalog, after: UpstreamCatalog): L
   if (!same('prompts')) lists.push('prompts');
   if (!same('resources', 'resource_templates')) lists.push('resources');
   return lists;
-}
-
-/** Names at most this many: a rebuilt upstream may rename thousands. */
-const DRIFT_NAMES = 50;
-
-/** undefined: the tools are as they were. */
-export function toolDrift(
-  before: readonly UpstreamTool[],
-  after: readonly UpstreamTool[],
-  at: Instant,
-): ToolDrift | undefined {
-  const known = new Map(before.map((tool) => [tool.name, JSON.stringify(tool)]));
-  const added: string[] = [];
-  const changed: string[] = [];
-  for (const tool of after) {
-    const text = known.get(tool.name);
-    if (text === undefined) added.push(tool.name);
-    else if (text !== JSON.stringify(tool)) changed.push(tool.name);
-    known.delete(tool.name);
-  }
-  const removed = [...known.keys()];
-  if (added.length + changed.length + removed.length === 0) return undefined;
-  const some = (names: string[]) => names.slice(0, DRIFT_NAMES);
-  return { at, added: some(added), removed: some(removed), changed: some(changed) };
 }
 
 /** What is stored of a connection that has been listed. */

@@ -28,20 +28,21 @@ export function createCatalogStore(db: Kysely<Database>): CatalogStore {
     },
 
     /** A list of an incarnation that is gone is dropped without a word: nobody is left to want it. */
-    async save({ key, incarnation, tools, prompts, resources, resource_templates, about, drift, listed_at }) {
+    async save({ key, incarnation, tools, prompts, resources, resource_templates, about, listed_at }) {
       await sql`
         insert into tool_catalog
-          (kind, name, incarnation, tools, prompts, resources, resource_templates, about, drift, listed_at)
+          (kind, name, incarnation, tools, prompts, resources, resource_templates, about, listed_at)
         select kind, name, incarnation, ${json(tools)}, ${json(prompts)}, ${json(resources)},
-          ${json(resource_templates)}, ${orNull(about)}, ${orNull(drift)},
+          ${json(resource_templates)}, ${orNull(about)},
           cast(${toTimestamp(listed_at)} as timestamptz)
         from connections
         where kind = ${key.kind} and name = ${key.name} and incarnation = ${incarnation}
         for key share
         on conflict (kind, name) do update set
           incarnation = excluded.incarnation, tools = excluded.tools, prompts = excluded.prompts,
-          resources = excluded.resources, resource_templates = excluded.resource_templates, about = excluded.about,
-          drift = excluded.drift, listed_at = excluded.listed_at`.execute(db);
+          resources = excluded.resources, resource_templates = excluded.resource_templates, about = excluded.about, listed_at = excluded.listed_at`.execute(
+        db,
+      );
     },
 
     names: () => db.selectFrom('tool_names').selectAll().orderBy('item').orderBy('published_name').execute(),

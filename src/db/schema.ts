@@ -6,7 +6,6 @@ import type { ClientBinding, CredentialState, RefreshFailure, RefreshReason } fr
 import type {
   ConnectionSource,
   PublishedName,
-  ToolDrift,
   UpstreamAbout,
   UpstreamPrompt,
   UpstreamResource,
@@ -177,7 +176,6 @@ export type ToolCatalogTable = {
   resources: Json<UpstreamResource[]>;
   resource_templates: Json<UpstreamTemplate[]>;
   about: NullableJson<UpstreamAbout>;
-  drift: NullableJson<ToolDrift>;
   listed_at: Date;
 };
 

@@ -3,10 +3,11 @@ import type { ConnectionKey } from '../core/connection.ts';
 import type { OAuthStatus } from '../core/connection-status.ts';
 import type { RefreshFailure, RefreshReason, Revocation } from '../core/credential.ts';
 import type { DISCONNECT_OUTCOMES } from '../core/dropped-token.ts';
-import type { FieldIssue } from '../core/errors.ts';
+import type { ErrorCode, FieldIssue } from '../core/errors.ts';
 import type { ConnectionSource, EventQuery, ToolkitTest } from '../core/ports.ts';
 import type { Secret } from '../core/redact.ts';
 import type { Instant } from '../core/token-set.ts';
+import type { MemberState } from './catalog-member.ts';
 
 /** One connection as a person may see it: secrets redacted, instants RFC 3339. */
 export type ConnectionView = {
@@ -21,6 +22,19 @@ export type ConnectionView = {
   updated_by: string;
   /** null unless auth_mode is oauth. */
   oauth: OAuthStatus | null;
+  /** null: this server does not open it, because its configuration is not valid or its kind is not known here. */
+  gateway: GatewayStatus | null;
+};
+
+/** How the upstream of a connection is, as the replica that is asked has found it since it started. */
+export type GatewayStatus = {
+  state: MemberState;
+  tools: number;
+  prompts: number;
+  resources: number;
+  listed_at: string | null;
+  last_success_at: string | null;
+  last_error: { code: ErrorCode; message: string; at: string } | null;
 };
 
 export interface ConnectionsFlow {

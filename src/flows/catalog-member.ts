@@ -1,23 +1,15 @@
 import type { ConnectionKey } from '../core/connection.ts';
 import { connectionLabel } from '../core/connection.ts';
-import type { AppError } from '../core/errors.ts';
+import type { AppError, ErrorCode } from '../core/errors.ts';
 import { toAppError } from '../core/errors.ts';
-import type {
-  Clock,
-  Connection,
-  ListKind,
-  Log,
-  Random,
-  ToolDrift,
-  ToolkitConnection,
-  UpstreamCatalog,
-} from '../core/ports.ts';
+import type { Clock, Connection, ListKind, Log, Random, ToolkitConnection, UpstreamCatalog } from '../core/ports.ts';
 import type { Instant } from '../core/token-set.ts';
-import { changedLists, toolDrift } from '../core/upstream-catalog.ts';
+import { changedLists } from '../core/upstream-catalog.ts';
 import { readUpstream } from './catalog-listing.ts';
 import type { ToolChanges } from './tool-changes.ts';
 
-export type MemberState = 'ok' | 'unavailable' | 'needs_person';
+export const MEMBER_STATES = ['ok', 'unavailable', 'needs_person'] as const;
+export type MemberState = (typeof MEMBER_STATES)[number];
 
 export type MemberSettings = {
   /** How often each upstream's lists are read without any hint of a change. */
@@ -48,7 +40,7 @@ export type MemberDeps = {
   drifted: ToolChanges;
 };
 
-type Failure = { code: string; message: string };
+type Failure = { code: ErrorCode; message: string };
 
 export type MemberStatus = {
   state: MemberState;
@@ -61,7 +53,6 @@ export type MemberStatus = {
   /** On this replica, since it started: the last listing or call that the upstream answered, and the last failure. */
   last_success_at: Instant | null;
   last_error: (Failure & { at: Instant }) | null;
-  drift: ToolDrift | null;
 };
 
 const LISTER = { actor: 'system:tool-list' };
@@ -115,7 +106,7 @@ export class CatalogMember {
   }
 
   get status(): MemberStatus {
-    const { tools, prompts, resources, resource_templates, drift } = this.#known;
+    const { tools, prompts, resources, resource_templates } = this.#known;
     return {
       state: this.#state,
       tools: tools.length,
@@ -125,7 +116,6 @@ export class CatalogMember {
       error: this.#error && { code: this.#error.code, message: this.#error.message },
       last_success_at: this.#last_success_at,
       last_error: this.#last_error,
-      drift,
     };
   }
 
@@ -193,13 +183,7 @@ export class CatalogMember {
       const listed = await readUpstream(this.upstream, this.#known, only, { signal, principal: LISTER }, log);
       if (this.#closed.signal.aborted) return;
       this.#failures = 0;
-      const at = clock.now();
-      const drift = this.#listed_at === null ? undefined : toolDrift(this.#known.tools, listed.tools, at);
-      if (drift) {
-        log.info('the tools of a connection changed', { connection, ...drift });
-        this.#deps.drifted(this.key, this.#known.tools, listed.tools);
-      }
-      this.#learn({ ...listed, drift: drift ?? this.#known.drift, listed_at: at }, true);
+      this.#learn({ ...listed, listed_at: clock.now() }, true);
       this.note(null);
     } catch (error) {
       if (this.#closed.signal.aborted) return;
@@ -221,6 +205,7 @@ export class CatalogMember {
     const lists = changedLists(before, known);
     if (!first && lists.length === 0 && JSON.stringify(before.about) === JSON.stringify(known.about)) return;
     this.#known = known;
+    if (listed && !first && lists.includes('tools')) this.#deps.drifted(this.key, before.tools, known.tools);
     this.#deps.changed(this, lists, listed);
   }
 }

@@ -29,7 +29,8 @@ import type {
   ToolkitTest,
 } from '../core/ports.ts';
 import { ACTOR } from '../core/principal.ts';
-import type { ConnectionsFlow, ConnectionView } from './api.ts';
+import type { ConnectionsFlow, ConnectionView, GatewayStatus } from './api.ts';
+import type { MemberStatus } from './catalog-member.ts';
 import { checkClient, withClient } from './client-check.ts';
 import { deletionByPerson, endByPerson, revocationOrder, revokeNow } from './disconnect.ts';
 import type { FirstTokens } from './first-tokens.ts';
@@ -51,6 +52,7 @@ export type ConnectionsDeps = {
   keyMaterialIssues: KeyMaterialCheck;
   /** Opens what the connection leads to, for a test. */
   testUpstream(connection: Connection, signal: AbortSignal): Promise<ToolkitTest>;
+  upstreamStatus(key: ConnectionKey): MemberStatus | undefined;
 };
 
 function listIssues(issues: readonly FieldIssue[]): string {
@@ -59,6 +61,20 @@ function listIssues(issues: readonly FieldIssue[]): string {
 
 function invalid(key: ConnectionKey, issues: readonly FieldIssue[]): AppError {
   return new AppError('invalid_config', `${connectionLabel(key)} was not saved: ${listIssues(issues)}.`, { issues });
+}
+
+function gatewayStatus(status: MemberStatus | undefined): GatewayStatus | null {
+  if (!status) return null;
+  const { state, tools, prompts, resources, last_error } = status;
+  return {
+    state,
+    tools,
+    prompts,
+    resources,
+    listed_at: isoOrNull(status.listed_at),
+    last_success_at: isoOrNull(status.last_success_at),
+    last_error: last_error && { ...last_error, at: isoOrNull(last_error.at) ?? '' },
+  };
 }
 
 export interface ConnectionsRoom extends ConnectionsFlow {
@@ -85,6 +101,7 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
       updated_at: isoOrNull(connection.updated_at) ?? '',
       updated_by,
       oauth: oauth ? oauthStatus(credential, config, issues, clock.now()) : null,
+      gateway: gatewayStatus(deps.upstreamStatus(key)),
     };
   }
 

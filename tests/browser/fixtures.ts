@@ -157,6 +157,7 @@ export function connection(name: string, over: Partial<Connection> = {}): Connec
     updated_at: at(-60 * 24 * 12),
     updated_by: 'dana@example.com',
     oauth: connectedStatus(),
+    gateway: null,
     ...over,
   };
 }

@@ -87,7 +87,7 @@ function mountConnections(app: Hono, world: World): void {
         updated_at: moment,
         updated_by: 'dana@example.com',
       },
-      ...{ config: body.config, description: body.description ?? '', oauth: present?.oauth ?? null },
+      ...{ config: body.config, description: body.description ?? '', oauth: present?.oauth ?? null, gateway: null },
     };
     world.connections = [...world.connections.filter((each) => each !== present), saved];
     return Response.json(saved, { status: present ? 200 : 201 });

@@ -211,20 +211,6 @@ describe('what changed', () => {
     await vi.waitFor(() => expect(second.names()).toEqual(['a__x', 'a__new']));
     expect(there.calls).toHaveLength(listed);
   });
-
-  it('of a tool is remembered as its drift: what came, what went, what is another', async () => {
-    const upstream = fakeUpstream(tool('kept'), tool('gone'), tool('other'));
-    const memory = new MemoryStores();
-    const gateway = await catalogOf({ a: upstream }, { memory });
-    const status = () => gateway.catalog.status({ kind: 'one', name: 'a' });
-    await vi.waitFor(() => expect(gateway.names()).toHaveLength(3));
-    expect(status()?.drift).toBeNull();
-    upstream.tools = [tool('kept'), tool('other', { description: 'changed' }), tool('new')];
-    upstream.changed();
-    const drift = { added: ['new'], removed: ['gone'], changed: ['other'] };
-    await vi.waitFor(() => expect(status()?.drift).toMatchObject(drift));
-    await vi.waitFor(() => expect(memory.entries.get('one/a')?.drift).toMatchObject(drift));
-  });
 });
 
 describe('the health of a connection', () => {

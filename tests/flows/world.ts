@@ -141,6 +141,7 @@ export async function createWorld(opened: OpenDatabase) {
         ...shared,
         revoker,
         firstTokens,
+        upstreamStatus: () => undefined,
         testUpstream: async ({ key }) => {
           tests.push(key.name);
           return { ok: true, message: 'fine', details: {} };

@@ -63,6 +63,15 @@ export function viewOf(key: ConnectionKey, changes: Partial<ConnectionView> = {}
     updated_at: '2026-11-20T12:00:00.000Z',
     updated_by: 'apikey:ops',
     oauth: STATUS,
+    gateway: {
+      state: 'ok',
+      tools: 3,
+      prompts: 0,
+      resources: 1,
+      listed_at: '2026-11-23T11:55:00.000Z',
+      last_success_at: '2026-11-23T11:58:00.000Z',
+      last_error: null,
+    },
     ...changes,
   };
 }

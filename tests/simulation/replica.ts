@@ -71,6 +71,7 @@ function wire(world: World, life: Life): Flows {
       ...shared,
       revoker,
       testUpstream: async () => ({ ok: true, message: 'fine', details: {} }),
+      upstreamStatus: () => undefined,
     }),
     start() {
       keepalive.start();

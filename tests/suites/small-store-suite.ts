@@ -358,11 +358,10 @@ export function otherStoreSuite(opened: () => OpenDatabase): void {
       resources: [{ uri: 'file:///a', _meta: { b: null } }],
       resource_templates: [{ uriTemplate: 'file:///{path}' }],
       about: { capabilities: { tools: {}, experimental: { x: {} } }, serverInfo: { name: 'acme', version: '1' } },
-      drift: { at: NOON, added: ['search'], removed: [], changed: [] },
       listed_at: NOON,
     };
-    await stores.catalog.save({ ...entry, tools: [], about: null, drift: null });
-    expect(await stores.catalog.read(KEY)).toEqual({ ...entry, tools: [], about: null, drift: null });
+    await stores.catalog.save({ ...entry, tools: [], about: null });
+    expect(await stores.catalog.read(KEY)).toEqual({ ...entry, tools: [], about: null });
     await stores.catalog.save(entry);
     expect(await stores.catalog.list()).toEqual([entry]);
     expect(await stores.catalog.read(OTHER)).toBeUndefined();
