@@ -6,7 +6,10 @@ type Entry = {
   /** Lower case, as a whole: for queries that are an id, a path or a piece of one. */
   id: string;
   path: string;
-  fields: { words: string[]; text: string; weight: number }[];
+  /** `get /path`. */
+  call: string;
+  /** `words` are their stems with a space on either side, to be looked through as one text. */
+  fields: { words: string; count: number; text: string; weight: number }[];
 };
 
 const WEIGHTS = { id: 8, path: 6, summary: 4, tags: 3 };
@@ -34,15 +37,15 @@ function stem(word: string): string {
 }
 
 function entryOf(operation: Operation): Entry {
-  const field = (text: string, weight: number) => ({
-    words: wordsOf(text).map(stem),
-    text: text.toLowerCase(),
-    weight,
-  });
+  const field = (text: string, weight: number) => {
+    const stems = wordsOf(text).map(stem);
+    return { words: ` ${stems.join(' ')} `, count: stems.length, text: text.toLowerCase(), weight };
+  };
   return {
     operation,
     id: operation.id.toLowerCase(),
     path: operation.path.toLowerCase(),
+    call: `${operation.method} ${operation.path}`.toLowerCase(),
     fields: [
       field(operation.id, WEIGHTS.id),
       field(`${operation.method} ${operation.path}`, WEIGHTS.path),
@@ -55,8 +58,8 @@ function entryOf(operation: Operation): Entry {
 function wordScore(entry: Entry, word: string): number {
   let score = 0;
   for (const { words, text, weight } of entry.fields) {
-    if (words.includes(word)) score += weight * EXACT;
-    else if (words.some((one) => one.startsWith(word))) score += weight * BEGINNING;
+    if (words.includes(` ${word} `)) score += weight * EXACT;
+    else if (words.includes(` ${word}`)) score += weight * BEGINNING;
     else if (word.length > 2 && text.includes(word)) score += weight * INSIDE;
   }
   return score;
@@ -65,17 +68,16 @@ function wordScore(entry: Entry, word: string): number {
 type Rank = { exact: number; words: number; score: number };
 
 function rankOf(entry: Entry, whole: string, words: readonly string[]): Rank | undefined {
-  const { method, path } = entry.operation;
-  const names = [entry.id, entry.path, `${method} ${path}`.toLowerCase()];
-  const exact = names.includes(whole)
-    ? 2
-    : whole.length > 2 && (entry.id.startsWith(whole) || entry.path.startsWith(whole))
-      ? 1
-      : 0;
+  const exact =
+    entry.id === whole || entry.path === whole || entry.call === whole
+      ? 2
+      : whole.length > 2 && (entry.id.startsWith(whole) || entry.path.startsWith(whole))
+        ? 1
+        : 0;
   const scores = words.map((word) => wordScore(entry, word)).filter((score) => score > 0);
   if (exact === 0 && scores.length === 0) return undefined;
   // Of two that have the same words, the one that says little else was meant.
-  const brevity = 1 / (1 + (entry.fields[0]?.words.length ?? 0) + (entry.fields[1]?.words.length ?? 0));
+  const brevity = 1 / (1 + (entry.fields[0]?.count ?? 0) + (entry.fields[1]?.count ?? 0));
   return { exact, words: scores.length, score: scores.reduce((sum, one) => sum + one, 0) + brevity };
 }
 
