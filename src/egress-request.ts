@@ -102,7 +102,8 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Controller, chunk: Buffer): void {
     if (this.#whole) return void this.#whole.push(chunk);
-    if (this.#over || !this.#stream) return;
+    // Resumed, undici tells of an empty chunk: to pause at that would be to wait for ever.
+    if (this.#over || !this.#stream || chunk.length === 0) return;
     this.#stream.enqueue(chunk);
     if ((this.#stream.desiredSize ?? 0) <= 0) controller.pause();
   }

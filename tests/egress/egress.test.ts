@@ -361,6 +361,17 @@ describe('a response', () => {
     expect(await failure(reader?.read() ?? Promise.resolve())).toBe('perhaps_sent reset');
   });
 
+  it.each(['declared', 'chunked'])('carries a large body whole, its length %s', async (length) => {
+    const large = Buffer.alloc(5_000_000, 'large ');
+    const port = await serve((_request, response) => {
+      if (length === 'declared') response.setHeader('content-length', large.length);
+      response.end(large);
+    });
+    const { egress } = egressWith();
+    const response = await egress(`http://127.0.0.1:${port}/`, typed);
+    expect(Buffer.from(await response.arrayBuffer()).equals(large)).toBe(true);
+  });
+
   it('without a body has none', async () => {
     const port = await serve((_request, response) => response.writeHead(204).end());
     const { egress } = egressWith();
