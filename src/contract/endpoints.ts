@@ -42,6 +42,8 @@ export type Endpoint = {
   params?: z.ZodObject;
   query?: z.ZodObject;
   body?: z.ZodType;
+  /** Bytes; a mebibyte when left out. */
+  body_limit?: number;
   responses: Readonly<Record<number, EndpointResponse>>;
   /** Besides those that any operation may answer: see `problemsOf`. */
   problems: readonly ErrorCode[];
@@ -83,6 +85,8 @@ export const ENDPOINTS = {
     summary: 'Create a connection or replace its configuration.',
     params: connectionParamsSchema,
     body: connectionInputSchema,
+    // The description of an API may lie in it.
+    body_limit: 50_331_648,
     responses: { 200: json('Replaced.', connectionSchema), 201: json('Created.', connectionSchema) },
     problems: ['managed_by_file', 'conflict', 'invalid_config', 'secret_required'],
   },

@@ -53,8 +53,8 @@ function parseJson(text: string): unknown {
   }
 }
 
-async function readBody(request: Request): Promise<unknown> {
-  const text = await readText(request, ADMIN_BODY_LIMIT);
+async function readBody(request: Request, limit: number): Promise<unknown> {
+  const text = await readText(request, limit);
   if (text === '') return {};
   const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase();
   if (type !== 'application/json') throw refuse([{ path: 'Content-Type', message: 'must be application/json' }]);
@@ -92,6 +92,8 @@ export async function readInput(
   return {
     params: check(endpoint.params ?? NO_FIELDS, params),
     query: check(endpoint.query ?? NO_FIELDS, readQuery(new URL(request.url))),
-    body: hasBody ? check(endpoint.body ?? NO_FIELDS, await readBody(request)) : undefined,
+    body: hasBody
+      ? check(endpoint.body ?? NO_FIELDS, await readBody(request, endpoint.body_limit ?? ADMIN_BODY_LIMIT))
+      : undefined,
   };
 }

@@ -58,9 +58,9 @@ describe('over a real socket', () => {
         controller.enqueue(new Uint8Array(262_144).fill(0x20));
       },
     });
-    const init = { method: 'PUT', body: pieces, duplex: 'half' as const };
+    const init = { method: 'POST', body: pieces, duplex: 'half' as const };
     const headers = { 'x-api-key': ADMIN_KEY, 'content-type': 'application/json' };
-    const path = '/api/v1/admin/connection-instances/mcp/notes';
+    const path = '/api/v1/admin/connections/mcp/notes/oauth-start';
     const answer = await fetch(origin + path, { ...init, headers });
     expect(answer.status).toBe(413);
     expect(await answer.json()).toMatchObject({ code: 'payload_too_large' });

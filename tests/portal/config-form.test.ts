@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fieldsFor, issuesAt, issuesElsewhere, readForm, textsOf } from '../../portal/src/text/config-form.ts';
+import { apiConfigSchema } from '../../src/core/api-config.ts';
 import { mcpConfigSchema } from '../../src/core/connection.ts';
 
 const STORED = {
@@ -29,6 +30,18 @@ describe('the form of a configuration', () => {
     });
   });
 
+  it('reads a number as one, and keeps a stored description', () => {
+    const stored = {
+      base_url: 'https://a.example',
+      auth_mode: 'none',
+      openapi_spec: '[REDACTED]',
+      max_response_bytes: 2048,
+    };
+    expect(readForm('api', 'none', textsOf('api', stored), stored)).toEqual({ ok: true, config: stored });
+    const wrong = { base_url: 'https://a.example', max_response_bytes: 'much' };
+    expect(readForm('api', 'none', wrong, {})).toMatchObject({ issues: [{ path: 'max_response_bytes' }] });
+  });
+
   it('reads a map by its lines, and names the line that is none', () => {
     const read = (static_headers: string) => readForm('mcp', 'none', { static_headers }, {});
     expect(read('X-A: 1\n\nX-B: a:b ')).toMatchObject({ config: { static_headers: { 'X-A': '1', 'X-B': 'a:b' } } });
@@ -46,10 +59,13 @@ describe('the form of a configuration', () => {
     expect(issuesElsewhere(issues, ['endpoint', 'static_headers'])).toEqual([issues[2]]);
   });
 
-  it('offers only keys that the server knows', () => {
-    const known = Object.keys(mcpConfigSchema.shape);
+  it.each([
+    ['mcp', mcpConfigSchema],
+    ['api', apiConfigSchema],
+  ])('offers only keys that the server knows (%s)', (kind, schema) => {
+    const known = Object.keys(schema.shape);
     for (const mode of ['none', 'bearer', 'api_key', 'basic', 'oauth'] as const) {
-      expect(known).toEqual(expect.arrayContaining(fieldsFor('mcp', mode).map((field) => field.key)));
+      expect(known).toEqual(expect.arrayContaining(fieldsFor(kind, mode).map((field) => field.key)));
     }
   });
 });

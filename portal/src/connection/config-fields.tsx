@@ -3,6 +3,7 @@ import { ChevronDown } from 'lucide-react';
 import { type AuthMode, type FieldIssue, REDACTED } from '../api/wire.ts';
 import { type ConfigField, type FormTexts, fieldsFor, issuesAt } from '../text/config-form.ts';
 import { CONTROL, type ControlProps, Field } from '../ui/field.tsx';
+import { DocumentInput } from './document-input.tsx';
 import { SecretInput } from './secret-input.tsx';
 
 type FieldsProps = {
@@ -67,6 +68,16 @@ function TextControl({ field, control, ...props }: FieldsProps & { field: Config
           className={`${CONTROL} font-mono`}
         />
       );
+    case 'document':
+      return (
+        <DocumentInput
+          control={control}
+          text={value}
+          stored={stored[field.key] === REDACTED}
+          onText={(text) => onText(field.key, text)}
+        />
+      );
+    case 'number':
     case 'text':
       return <input {...control} type="text" value={value} onChange={change} spellCheck={false} className={CONTROL} />;
   }

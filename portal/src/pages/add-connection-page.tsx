@@ -14,40 +14,63 @@ import { Button, buttonClass } from '../ui/button.tsx';
 import { CONTROL, Field } from '../ui/field.tsx';
 import { PageHeading } from '../ui/page-heading.tsx';
 
-const KIND = 'mcp';
+type Kind = 'mcp' | 'api';
+
+const KINDS: Record<
+  Kind,
+  { choice: string; destination: string; label: string; hint: string; placeholder: string; needed: string }
+> = {
+  mcp: {
+    choice: 'MCP server',
+    destination: 'endpoint',
+    label: 'URL of the MCP server',
+    hint: 'Paste it as its documentation gives it; it often ends in /mcp.',
+    placeholder: 'https://mcp.example.com/mcp',
+    needed: 'is needed: paste the server’s URL',
+  },
+  api: {
+    choice: 'HTTP API',
+    destination: 'base_url',
+    label: 'Base URL of the API',
+    hint: 'What all its paths have in common. Requests never leave it.',
+    placeholder: 'https://api.example.com/v1',
+    needed: 'is needed: paste the API’s base URL',
+  },
+};
 const MODES: readonly AuthMode[] = ['oauth', 'none', 'bearer', 'api_key'];
 
-type Draft = { name: string; mode: AuthMode; texts: FormTexts; description: string };
+type Draft = { kind: Kind; name: string; mode: AuthMode; texts: FormTexts; description: string };
 
 function refused(issues: FieldIssue[]): ApiProblem {
   return new ApiProblem(422, 'invalid_config', 'The form is not complete.', { issues });
 }
 
-async function create({ name, mode, texts, description }: Draft) {
+async function create({ kind, name, mode, texts, description }: Draft) {
   const issues: FieldIssue[] = [];
-  if ((texts.endpoint ?? '').trim() === '')
-    issues.push({ path: 'endpoint', message: 'is needed: paste the server’s URL' });
+  const { destination, needed } = KINDS[kind];
+  if ((texts[destination] ?? '').trim() === '') issues.push({ path: destination, message: needed });
   if (name === '') issues.push({ path: 'name', message: 'is needed' });
-  const read = readForm(KIND, mode, texts, {});
+  const read = readForm(kind, mode, texts, {});
   if (!read.ok) issues.push(...read.issues);
   if (issues.length > 0 || !read.ok) throw refused(issues);
   // A PUT replaces what has the name; whoever adds a connection does not mean that.
   const { connections } = await api.listConnections();
-  if (connections.some((each) => each.kind === KIND && each.name === name)) {
+  if (connections.some((each) => each.kind === kind && each.name === name)) {
     throw refused([{ path: 'name', message: `is taken: there is a connection ${name} already` }]);
   }
-  return api.putConnection({ params: { kind: KIND, name }, body: { config: read.config, description } });
+  return api.putConnection({ params: { kind, name }, body: { config: read.config, description } });
 }
 
 function useAddForm() {
   const navigate = useNavigate();
   const known = useQuery(connectionsQuery);
+  const [kind, setKind] = useState<Kind>('mcp');
   const [typedName, setTypedName] = useState<string | null>(null);
   const [mode, setMode] = useState<AuthMode>('oauth');
   const [texts, setTexts] = useState<FormTexts>({});
   const [description, setDescription] = useState('');
   const taken = known.data?.connections.map((each) => each.name) ?? [];
-  const name = typedName ?? proposeName(texts.endpoint ?? '', taken);
+  const name = typedName ?? proposeName(texts[KINDS[kind].destination] ?? '', taken);
   const saving = useMutation({
     mutationFn: create,
     onSuccess: async (connection) => {
@@ -57,6 +80,8 @@ function useAddForm() {
     },
   });
   return {
+    kind,
+    setKind,
     name,
     setTypedName,
     mode,
@@ -68,14 +93,22 @@ function useAddForm() {
     saving,
     submit: (event: FormEvent) => {
       event.preventDefault();
-      saving.mutate({ name: name.trim(), mode, texts, description: description.trim() });
+      saving.mutate({ kind, name: name.trim(), mode, texts, description: description.trim() });
     },
   };
 }
 
 function NameField({ form, issues }: { form: ReturnType<typeof useAddForm>; issues: readonly string[] }) {
   return (
-    <Field label="Name" hint="Lower-case letters, digits and hyphens. Its tools are called name__tool." issues={issues}>
+    <Field
+      label="Name"
+      hint={
+        form.kind === 'mcp'
+          ? 'Lower-case letters, digits and hyphens. Its tools are called name__tool.'
+          : 'Lower-case letters, digits and hyphens. Agents name it to the tools api_….'
+      }
+      issues={issues}
+    >
       {(control) => (
         <input
           {...control}
@@ -91,11 +124,28 @@ function NameField({ form, issues }: { form: ReturnType<typeof useAddForm>; issu
   );
 }
 
+function KindChoice({ value, onChange }: { value: Kind; onChange: (kind: Kind) => void }) {
+  return (
+    <fieldset className="space-y-2">
+      <legend className="text-sm font-medium">What it leads to</legend>
+      <div className="flex flex-wrap gap-x-6 gap-y-2">
+        {(Object.keys(KINDS) as Kind[]).map((kind) => (
+          <label key={kind} className="flex items-center gap-2 text-sm">
+            <input type="radio" name="kind" checked={value === kind} onChange={() => onChange(kind)} />
+            {KINDS[kind].choice}
+          </label>
+        ))}
+      </div>
+    </fieldset>
+  );
+}
+
 export function AddConnectionPage() {
   const form = useAddForm();
   const issues = issuesOf(form.saving.error);
-  const shown = ['name', 'auth_mode', 'description', ...fieldsFor(KIND, form.mode).map((field) => field.key)];
-  const common = { kind: KIND, mode: form.mode, texts: form.texts, stored: {}, issues, onText: form.setText };
+  const { destination, label, hint, placeholder } = KINDS[form.kind];
+  const shown = ['name', 'auth_mode', 'description', ...fieldsFor(form.kind, form.mode).map((field) => field.key)];
+  const common = { kind: form.kind, mode: form.mode, texts: form.texts, stored: {}, issues, onText: form.setText };
   return (
     <div className="mx-auto max-w-2xl">
       <PageHeading
@@ -114,11 +164,8 @@ export function AddConnectionPage() {
         onSubmit={form.submit}
         className="space-y-6 rounded-xl border border-line bg-surface p-5 shadow-card sm:p-7"
       >
-        <Field
-          label="URL of the MCP server"
-          hint="Paste it as its documentation gives it; it often ends in /mcp."
-          issues={issuesAt(issues, 'endpoint')}
-        >
+        <KindChoice value={form.kind} onChange={form.setKind} />
+        <Field label={label} hint={hint} issues={issuesAt(issues, destination)}>
           {(control) => (
             <input
               {...control}
@@ -126,9 +173,9 @@ export function AddConnectionPage() {
               inputMode="url"
               // biome-ignore lint/a11y/noAutofocus: the page exists to have a URL pasted into this field
               autoFocus
-              value={form.texts.endpoint ?? ''}
-              onChange={({ target }) => form.setText('endpoint', target.value)}
-              placeholder="https://mcp.example.com/mcp"
+              value={form.texts[destination] ?? ''}
+              onChange={({ target }) => form.setText(destination, target.value)}
+              placeholder={placeholder}
               spellCheck={false}
               className={`${CONTROL} font-mono`}
             />
@@ -141,7 +188,7 @@ export function AddConnectionPage() {
           issues={issuesAt(issues, 'auth_mode')}
           onChange={form.setMode}
         />
-        <ConfigFields {...common} without={['endpoint']} />
+        <ConfigFields {...common} without={[destination]} />
         <DescriptionField
           value={form.description}
           issues={issuesAt(issues, 'description')}

@@ -7,7 +7,7 @@ export type FormTexts = Readonly<Record<string, string>>;
 export type ConfigField = {
   key: string;
   label: string;
-  type: 'text' | 'url' | 'secret' | 'choice' | 'flag' | 'map' | 'secret_map' | 'json' | 'pem';
+  type: 'text' | 'url' | 'secret' | 'choice' | 'flag' | 'map' | 'secret_map' | 'json' | 'number' | 'document' | 'pem';
   hint?: string;
   required?: boolean;
   choices?: readonly string[];
@@ -157,15 +157,43 @@ const SHARED_FIELDS: readonly ConfigField[] = [
   { key: 'call_timeout', label: 'Call timeout', type: 'text', hint: '60s when left empty.', advanced: true },
 ];
 
+const API_FIELDS: readonly ConfigField[] = [
+  {
+    key: 'openapi_spec',
+    label: 'Description of the API (OpenAPI or Swagger)',
+    type: 'document',
+    hint: 'JSON or YAML. Without one, agents call the API by method and path.',
+  },
+  {
+    key: 'openapi_url',
+    label: 'URL of the description',
+    type: 'url',
+    hint: 'In place of the text: an address of the API itself, read again every few minutes.',
+    advanced: true,
+  },
+  {
+    key: 'max_response_bytes',
+    label: 'Largest answer in bytes',
+    type: 'number',
+    hint: '10485760 when left empty; more is cut.',
+    advanced: true,
+  },
+];
+
+function kindFields(kind: string): readonly ConfigField[] {
+  return kind === 'api' ? API_FIELDS : [];
+}
+
 /** Which fields the form shows, in their order. */
 export function fieldsFor(kind: string, mode: AuthMode): ConfigField[] {
-  return [kind === 'api' ? BASE_URL : ENDPOINT, ...MODE_FIELDS[mode], ...SHARED_FIELDS];
+  return [kind === 'api' ? BASE_URL : ENDPOINT, ...MODE_FIELDS[mode], ...kindFields(kind), ...SHARED_FIELDS];
 }
 
 function everyField(kind: string): ConfigField[] {
   const all = [
     kind === 'api' ? BASE_URL : ENDPOINT,
     ...AUTH_MODES.flatMap((mode) => MODE_FIELDS[mode]),
+    ...kindFields(kind),
     ...SHARED_FIELDS,
   ];
   return [...new Map(all.map((field) => [field.key, field])).values()];
@@ -228,9 +256,10 @@ export function readForm(kind: string, mode: AuthMode, texts: FormTexts, base: C
     const text = texts[field.key] ?? '';
     delete config[field.key];
     if (text.trim() === '') continue;
-    if (field.type === 'json' || field.type === 'flag') {
+    if (field.type === 'json' || field.type === 'flag' || field.type === 'number') {
       const value = readJson(text);
-      if (value === undefined) issues.push({ path: field.key, message: 'is not valid JSON' });
+      if (value === undefined)
+        issues.push({ path: field.key, message: field.type === 'number' ? 'is not a number' : 'is not valid JSON' });
       else config[field.key] = value;
       continue;
     }
