@@ -16,6 +16,8 @@ const META = {
  * @property {Record<string, string>} headers
  * @property {'modern' | 'legacy'} era
  * @property {string} tool as it is called there
+ * @property {Record<string, unknown>} [arguments] of the tool
+ * @property {boolean} [plain] a GET of the URL, in place of a tool's call
  * @property {number} callers
  * @property {number} [rate] calls per second that arrive, whether or not earlier ones are answered; none: each caller calls again at once
  * @property {number} [ms] how long
@@ -49,8 +51,15 @@ function client(job) {
     const text = await answer.body.text();
     return { status: answer.statusCode, headers: answer.headers, text };
   };
+  const get = async () => {
+    const answer = await pool.request({ method: 'GET', path: pathname, headers: job.headers });
+    const text = await answer.body.text();
+    if (answer.statusCode !== 200 || text.length < job.least) {
+      throw new Error(`a request answered ${answer.statusCode}: ${text.slice(0, 300)}`);
+    }
+  };
   const open = async () => {
-    if (job.era === 'modern') return {};
+    if (job.era === 'modern' || job.plain) return {};
     const clientInfo = { name: 'bench', version: '1' };
     const params = { protocolVersion: LEGACY, capabilities: {}, clientInfo };
     const { status, headers, text } = await post({ jsonrpc: '2.0', id: id(), method: 'initialize', params });
@@ -62,7 +71,8 @@ function client(job) {
   };
   /** @param {Record<string, string>} session */
   const call = async (session) => {
-    const params = { name: job.tool, arguments: { message: 'hello' } };
+    if (job.plain) return get();
+    const params = { name: job.tool, arguments: job.arguments ?? { message: 'hello' } };
     const modern = job.era === 'modern';
     const headers = modern
       ? { 'mcp-protocol-version': MODERN, 'mcp-method': 'tools/call', 'mcp-name': job.tool }

@@ -105,8 +105,8 @@ export async function platform({ node = [], data_dir, cli = join(ROOT, 'dist', '
     ready_ms,
     data_dir: dataDir,
     usage: () => usageOf(child.pid ?? 0),
-    /** @param {string} name @param {Record<string, unknown>} config */
-    put: (name, config) => api('PUT', `connection-instances/mcp/${name}`, { config }),
+    /** @param {string} name @param {Record<string, unknown>} config @param {string} [kind] */
+    put: (name, config, kind = 'mcp') => api('PUT', `connection-instances/${kind}/${name}`, { config }),
     /** What a person does, at a provider that asks nothing. @param {string} name */
     async connect(name) {
       const { authorization_url } = await api('POST', `connections/mcp/${name}/oauth-start`, {});

@@ -203,13 +203,13 @@ export class TestPlatform {
     });
   }
 
-  async putConnection(name: string, config: Record<string, unknown>): Promise<void> {
-    await this.api.putConnection({ params: { kind: 'mcp', name }, body: { config } });
+  async putConnection(name: string, config: Record<string, unknown>, kind = 'mcp'): Promise<void> {
+    await this.api.putConnection({ params: { kind, name }, body: { config } });
   }
 
   /** What a person does: Connect, the identity provider's own forms, and back. */
-  async connect(name: string, person: { username: string; password: string }): Promise<void> {
-    const { authorization_url } = await this.api.startConsent({ params: { kind: 'mcp', name }, body: {} });
+  async connect(name: string, person: { username: string; password: string }, kind = 'mcp'): Promise<void> {
+    const { authorization_url } = await this.api.startConsent({ params: { kind, name }, body: {} });
     const page = await fetch(authorization_url, { method: 'POST', redirect: 'manual' });
     const cookie = page.headers.getSetCookie().map((line) => line.split(';')[0]);
     const location = page.headers.get('location') ?? '';
@@ -220,14 +220,14 @@ export class TestPlatform {
   }
 
   /** Oldest first. */
-  async history(name: string, type?: AuthEventType): Promise<AuthEvent[]> {
+  async history(name: string, type?: AuthEventType, kind = 'mcp'): Promise<AuthEvent[]> {
     const query = { limit: 500, ...(type ? { type: [type] } : {}) };
-    const { events } = await this.api.listConnectionEvents({ params: { kind: 'mcp', name }, query });
+    const { events } = await this.api.listConnectionEvents({ params: { kind, name }, query });
     return events.reverse();
   }
 
-  async status(name: string) {
-    return this.api.getOAuthStatus({ params: { kind: 'mcp', name } });
+  async status(name: string, kind = 'mcp') {
+    return this.api.getOAuthStatus({ params: { kind, name } });
   }
 
   /** SIGTERM, as an operating system does it; gives the exit code. */
