@@ -330,4 +330,19 @@ describeFlow('connections declared in the configuration file', (world) => {
     const connection = await world().stores.connections.read(KEY);
     expect(connection?.config.credential).toBe(new Secret('s3cret').reveal());
   });
+
+  it('alone may run a program: nobody else can have the server start one', async () => {
+    const { connections } = await world().boot();
+    const program = { command: 'node', args: ['server.js'], env: { TOKEN: 'secret-of-theirs' } };
+    await expect(connections.put(KEY, { config: program }, ADA)).rejects.toMatchObject({
+      code: 'invalid_config',
+      issues: [{ path: 'command', message: 'is accepted from the configuration file of the server alone' }],
+    });
+    expect(await world().stores.connections.read(KEY)).toBeUndefined();
+    await connections.declare(KEY, { config: program, description: '' });
+    expect((await connections.get(KEY)).config).toMatchObject({ command: 'node', env: { TOKEN: '[REDACTED]' } });
+    await connections.release([]);
+    expect(await connections.get(KEY)).toMatchObject({ source: 'api' });
+    await expect(connections.put(KEY, { config: program }, ADA)).rejects.toMatchObject({ code: 'invalid_config' });
+  });
 });

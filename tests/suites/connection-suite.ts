@@ -240,6 +240,15 @@ export function connectionSuite(opened: () => OpenDatabase): void {
       expect(connection?.issues.map((issue) => issue.path).sort()).toEqual(['colour', 'endpoint']);
     });
 
+    it('is listed, and never used, when it names a program and did not come from the configuration file', async () => {
+      await create(stores);
+      await sql`update connections set config = '{"command": "node", "auth_mode": "none"}'::jsonb`.execute(opened().db);
+      const issue = { path: 'command', message: 'is accepted from the configuration file of the server alone' };
+      expect((await stores.connections.read(KEY))?.issues).toEqual([issue]);
+      await sql`update connections set source = 'file'`.execute(opened().db);
+      expect((await stores.connections.read(KEY))?.issues).toEqual([]);
+    });
+
     it('is listed when a secret is missing or its kind is unknown', async () => {
       await create(stores, KEY, secret);
       await sql`update connections set config_secrets = null`.execute(opened().db);
