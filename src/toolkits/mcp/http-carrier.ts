@@ -35,6 +35,8 @@ const MOST_REDIRECTS = 3;
 /** After its answer a stream is left to end by itself, so that its socket can be used again. */
 const DRAIN_MS = 2_000;
 const RESUME_MS = { first: 1_000, longest: 30_000 };
+/** A reason, because an abort without one makes an exception with a stack. */
+const DONE = new Error('the stream has ended');
 const MOST_ERROR_BYTES = 64 * 1024;
 
 /** Where the modern era wants the request's subject repeated in a header. */
@@ -223,7 +225,7 @@ export class HttpCarrier implements Carrier {
     } catch (error) {
       seen.error = error instanceof Error ? error : new WireError('stream_ended');
     } finally {
-      done.abort();
+      done.abort(DONE);
     }
     return seen;
   }

@@ -57,6 +57,9 @@ const MOST_DEPTH = 1_000;
 /** Text below this cannot nest so deeply that it is worth a look. */
 const SHALLOW_BYTES = 16 * 1024;
 
+/** Said once: an abort without a reason makes an exception with a stack, for each call. */
+const OVER = new Error('the request is over');
+
 const ASKABLE: Record<string, string> = {
   'sampling/createMessage': 'sampling',
   'elicitation/create': 'elicitation',
@@ -84,12 +87,12 @@ class Exchange {
 
   succeed(result: Params): void {
     this.#settle.resolve(result);
-    this.over.abort();
+    this.over.abort(OVER);
   }
 
   fail(error: unknown): void {
     this.#settle.reject(error);
-    this.over.abort();
+    this.over.abort(OVER);
   }
 }
 
@@ -129,7 +132,9 @@ export class Wire {
         receive: (received, bytes) => void this.receive(received, { exchange, bytes }),
       })
       .then(
-        (end) => end === 'ended' && exchange.fail(new WireError('stream_ended')),
+        (end) => {
+          if (end === 'ended' && !exchange.over.signal.aborted) exchange.fail(new WireError('stream_ended'));
+        },
         (error: unknown) => exchange.fail(error),
       );
     try {
