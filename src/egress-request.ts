@@ -32,7 +32,12 @@ const NULL_BODY = new Set([204, 205, 304]);
 
 type Head = { status: number; statusText: string; headers: Headers };
 
-function headOf(status: number, raw: Record<string, string | string[] | undefined>, statusText = ''): Head {
+/** The greatest status that a standard response may have, and what it takes for a reason phrase (RFC 9112 §4). */
+const MAX_STATUS = 599;
+const REASON_PHRASE = /^[\t\x20-\x7E\x80-\xFF]*$/;
+
+function headOf(status: number, raw: Record<string, string | string[] | undefined>, phrase = ''): Head {
+  const statusText = REASON_PHRASE.test(phrase) ? phrase : '';
   const headers = new Headers();
   for (const [name, value] of Object.entries(raw)) {
     if (typeof value === 'string') headers.append(name, value);
@@ -91,6 +96,12 @@ class Exchange implements Dispatcher.DispatchHandler {
     statusText?: string,
   ): void {
     if (status < 200 || this.#over) return;
+    if (status > MAX_STATUS) {
+      const error = new Error('a status that is none');
+      this.#end(error);
+      controller.abort(error);
+      return;
+    }
     const head = headOf(status, raw, statusText);
     this.#head = head;
     const length = head.headers.get('content-length');
@@ -128,8 +139,8 @@ class Exchange implements Dispatcher.DispatchHandler {
       Object.defineProperty(response, 'url', { value: this.#sending.url.href });
       this.#answered(response);
     } catch (error) {
-      // A status that is none.
-      this.#end(error);
+      // Whoever waits must not wait for ever, whatever a response cannot be made of.
+      this.#failed(this.#sending.fail(error));
     }
   }
 

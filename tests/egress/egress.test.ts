@@ -372,6 +372,25 @@ describe('a response', () => {
     expect(Buffer.from(await response.arrayBuffer()).equals(large)).toBe(true);
   });
 
+  it.each([
+    ['a status that is none', 'HTTP/1.1 999 Strange\r\nContent-Length: 2\r\n\r\n{}', 'perhaps_sent reset'],
+    ['a status that is none, and a stream', 'HTTP/1.1 700 Strange\r\n\r\n{}', 'perhaps_sent reset'],
+  ])('with %s breaks like a connection, and keeps nobody waiting', async (_name, raw, expected) => {
+    const port = await listen(net.createServer((socket) => socket.once('data', () => socket.end(raw))));
+    const { egress } = egressWith();
+    expect(await failure(egress(`http://127.0.0.1:${port}/`, typed))).toBe(expected);
+  });
+
+  it.each([
+    ['with its length', 'HTTP/1.1 200 成功\r\nContent-Length: 2\r\n\r\n{}'],
+    ['as a stream', 'HTTP/1.1 200 成功\r\n\r\n{}'],
+  ])('whose reason phrase no response may carry is read all the same, %s', async (_name, raw) => {
+    const port = await listen(net.createServer((socket) => socket.once('data', () => socket.end(raw))));
+    const { egress } = egressWith();
+    const response = await egress(`http://127.0.0.1:${port}/`, typed);
+    expect([response.status, await response.text()]).toEqual([200, '{}']);
+  });
+
   it('without a body has none', async () => {
     const port = await serve((_request, response) => response.writeHead(204).end());
     const { egress } = egressWith();
