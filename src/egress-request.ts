@@ -113,7 +113,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Controller, chunk: Buffer): void {
     if (this.#whole) return void this.#whole.push(chunk);
-    // Resumed, undici tells of an empty chunk: to pause at that would be to wait for ever.
+    // Resumed, undici tells of an empty chunk: to pause at that, and be resumed by whoever reads, would never end.
     if (this.#over || !this.#stream || chunk.length === 0) return;
     this.#stream.enqueue(chunk);
     if ((this.#stream.desiredSize ?? 0) <= 0) controller.pause();

@@ -391,6 +391,21 @@ describe('a response', () => {
     expect([response.status, await response.text()]).toEqual([200, '{}']);
   });
 
+  it('that ends with its connection is read to its end, and nothing stands still meanwhile', async () => {
+    const port = await listen(
+      net.createServer((socket) => {
+        socket.on('error', () => undefined);
+        socket.once('data', () => {
+          socket.write('HTTP/1.1 200 OK\r\n\r\none');
+          setImmediate(() => socket.end('two'));
+        });
+      }),
+    );
+    const { egress } = egressWith();
+    const response = await egress(`http://127.0.0.1:${port}/`, typed);
+    expect(await response.text()).toBe('onetwo');
+  });
+
   it('without a body has none', async () => {
     const port = await serve((_request, response) => response.writeHead(204).end());
     const { egress } = egressWith();
