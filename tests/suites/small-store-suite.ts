@@ -285,7 +285,9 @@ export function revocationSuite(opened: () => OpenDatabase): void {
     await enqueue();
     const { revocations } = storesOf(opened(), testBox(2)).stores;
     const query = { now: NOON, lease_until: NOON + MINUTE, limit: 1 };
-    expect(await revocations.claimDue(query)).toEqual([{ unreadable: true, id: 'late', key: KEY, created_at: NOON }]);
+    expect(await revocations.claimDue(query)).toEqual([
+      { unreadable: true, id: 'late', key: KEY, actor: 'ada', binding: endpoint, created_at: NOON },
+    ]);
   });
 
   it('ends, with a Disconnect, every consent that was begun (rule 3)', async () => {
