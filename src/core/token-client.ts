@@ -25,7 +25,15 @@ export function typedMethod(
   return config.oauth2_client_private_key_pem ? 'private_key_jwt' : undefined;
 }
 
-/** The configured client, proving itself in this way. What is not configured is taken from what was bound. */
+/** What a client holds beside its id: the same column of a row is a secret to be sent for one, a key to sign with for another. */
+export function holdsKey({ binding }: Pick<TokenRequestClient, 'binding'>): boolean {
+  return binding.token_endpoint_auth_method === 'private_key_jwt';
+}
+
+/**
+ * The configured client, proving itself in this way. What is not configured is taken from what was bound, if that is of
+ * the sort: no key is ever sent for a secret.
+ */
 export function provingBy(
   method: TokenEndpointAuthMethod,
   config: ConnectionConfig,
@@ -38,9 +46,10 @@ export function provingBy(
   const { client_assertion_audience } = connectionProfile(config, token_endpoint);
   const audience = client_assertion_audience === 'token_endpoint' ? token_endpoint : (issuer ?? token_endpoint);
   const client_assertion = { key_id: config.oauth2_client_key_id ?? null, audience };
+  const kept = holdsKey(client) === signs ? client.client_secret : null;
   return {
     binding: { ...binding, token_endpoint_auth_method: method, ...(signs ? { client_assertion } : {}) },
-    client_secret: proof === undefined ? client.client_secret : new Secret(proof),
+    client_secret: proof === undefined ? kept : new Secret(proof),
   };
 }
 

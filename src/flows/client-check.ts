@@ -4,7 +4,7 @@ import { type Credential, idpHostOf } from '../core/credential.ts';
 import type { AuthorizationServer, Clock, Random, TokenRequestClient, ToolkitTest } from '../core/ports.ts';
 import { connectionProfile } from '../core/provider-profile.ts';
 import { Secret } from '../core/redact.ts';
-import { provingBy, tokenRequestClient, trustOf } from '../core/token-client.ts';
+import { holdsKey, provingBy, tokenRequestClient, trustOf } from '../core/token-client.ts';
 import { readTokenReply, type TokenAnswer } from '../core/token-response.ts';
 
 export type ClientCheckDeps = {
@@ -59,9 +59,10 @@ export async function checkClient(
   const { dead_grant_codes } = connectionProfile(config, client.binding.token_endpoint);
   const trials: ClientTrial[] = [];
   const own = config.oauth2_client_id === client.binding.client_id;
+  const kept = client.client_secret !== null;
   const has = {
-    secret: own ? config.oauth2_client_secret !== undefined : client.client_secret !== null,
-    private_key: own && config.oauth2_client_private_key_pem !== undefined,
+    secret: (own && config.oauth2_client_secret !== undefined) || (kept && !holdsKey(client)),
+    private_key: (own && config.oauth2_client_private_key_pem !== undefined) || (kept && holdsKey(client)),
   };
   for (const method of methodsToTry(configured, has)) {
     const asking = own

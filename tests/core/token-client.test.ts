@@ -52,6 +52,15 @@ describe('a client that signs', () => {
     );
   });
 
+  it('takes nothing stored for a proof of another sort: a private key is no secret to be sent', () => {
+    const signed = { ...binding, token_endpoint_auth_method: 'private_key_jwt' } as const;
+    const key = new Secret(KEY);
+    const none = configured({ oauth2_client_id: 'ours' });
+    expect(provingBy('client_secret_post', none, { binding: signed, client_secret: key }).client_secret).toBeNull();
+    expect(provingBy('private_key_jwt', none, { binding: signed, client_secret: key }).client_secret).toBe(key);
+    expect(provingBy('private_key_jwt', none, { binding, client_secret: stored }).client_secret).toBeNull();
+  });
+
   it('heals by a corrected key, and by a change from secret to key', () => {
     const client = tokenRequestClient(binding, configured({ ...signing, oauth2_client_key_id: 'k-1' }), stored);
     expect(client.client_secret?.equals(new Secret(KEY))).toBe(true);

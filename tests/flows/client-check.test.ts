@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { Secret } from '../../src/core/redact.ts';
 import { answer } from '../support/ports.ts';
 import { binding, describeFlow, KEY } from './world.ts';
 
@@ -104,6 +105,29 @@ describeFlow('the Test of a connection tells how its client proves itself', (wor
     expect(result.message).toContain('did not tell whether it accepts this client (no readable answer).');
     expect(tried()).toHaveLength(1);
     expect(await world().accessToken()).toBe('access-f0t0');
+  });
+
+  it('never sends a private key for a secret, whichever client is configured by now', async () => {
+    world().server.onRefresh(...Array.from({ length: 9 }, () => says('invalid_client')));
+    const bound = { ...binding, client_id: 'former', token_endpoint_auth_method: 'private_key_jwt' };
+    const key = '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----';
+    const process = await world().boot();
+    await world().connected('f0', KEY, { binding: bound, client_secret: new Secret(key) }, CLIENT);
+    await process.connections.test(KEY, new AbortController().signal);
+    expect(tried()).toEqual(['private_key_jwt', 'none']);
+  });
+
+  it('tries the stored secret of the consent where the configuration names none any more', async () => {
+    const process = await world().boot();
+    await world().connected(
+      'f0',
+      KEY,
+      { binding: { ...binding, client_id: 'client' } },
+      { oauth2_client_id: 'client' },
+    );
+    const result = await process.connections.test(KEY, new AbortController().signal);
+    expect(result).toMatchObject({ ok: true, message: 'fine idp.example accepts this client (client_secret_basic).' });
+    expect(world().server.presented[0]?.client.client_secret?.reveal()).toBe('client-secret');
   });
 
   it('asks nobody where there is no client yet, or no OAuth', async () => {
