@@ -2,7 +2,7 @@ import { connectionLabel } from '../core/connection.ts';
 import { AppError } from '../core/errors.ts';
 import type { FetchInit, ToolkitContext } from '../core/ports.ts';
 import type { Secret } from '../core/redact.ts';
-import { authorize } from './credential-headers.ts';
+import { authorize, uncarried } from './credential-headers.ts';
 
 export type AuthorizedInit = Pick<FetchInit, 'method' | 'headers' | 'body' | 'signal' | 'encoding'> & {
   /**
@@ -35,6 +35,14 @@ function renewedTooLate(context: ToolkitContext): AppError {
   return new AppError('unavailable', text, { retry_after: 1 });
 }
 
+/** Said here, as the error of the platform would quote the text. */
+function notCarried(context: ToolkitContext, what: string): AppError {
+  const label = connectionLabel(context.key);
+  const told = what === 'access token' ? 'Its authorization server gave a token that' : 'It';
+  const text = `The ${what} of ${label} cannot be sent. ${told} holds a character that no HTTP header may carry, such as a line break. Nothing was sent; correct it, or connect ${label} again.`;
+  return new AppError('upstream_failed', text);
+}
+
 /**
  * The only way to an upstream: adds the credential, obtains a new access token once when the upstream refuses the
  * present one, and never follows a redirect. A request to another origin than the connection's goes out without
@@ -49,7 +57,11 @@ export function createAuthorizedFetch(context: ToolkitContext, origin: string): 
     const target = new URL(url);
     const headers = new Headers(init.headers);
     if (token) init.used?.(token);
-    if (target.origin === origin) authorize(context.config, target, headers, token);
+    if (target.origin === origin) {
+      const what = uncarried(context.config, token);
+      if (what) throw notCarried(context, what);
+      authorize(context.config, target, headers, token);
+    }
     return context.fetch(target, {
       method: init.method ?? 'GET',
       headers,

@@ -36,6 +36,19 @@ export function credentialTexts(config: ConnectionConfig, token: Secret | undefi
   return texts;
 }
 
+/** What a header may hold. @see https://www.rfc-editor.org/rfc/rfc9110#section-5.5 */
+const FIELD_VALUE = /^[\t\x20-\x7E\x80-\xFF]*$/;
+
+/** The field whose text no header can carry, or `access token`; undefined: each can be sent. */
+export function uncarried(config: ConnectionConfig, token: Secret | undefined): string | undefined {
+  if (token && !FIELD_VALUE.test(token.reveal())) return 'access token';
+  const { auth_mode: mode, credential = '', static_headers = {} } = config;
+  const carries = mode === 'bearer' || (mode === 'api_key' && credentialParameter(config) === undefined);
+  if (carries && !FIELD_VALUE.test(credential)) return 'field credential';
+  const [name] = Object.entries(static_headers).find(([, value]) => !FIELD_VALUE.test(value)) ?? [];
+  return name && `field static_headers.${name}`;
+}
+
 /**
  * Puts the connection's static headers and its credential on one request to its own origin. A static header gives way
  * to one that the request already has, the credential to none.

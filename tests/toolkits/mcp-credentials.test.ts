@@ -68,6 +68,20 @@ describe('the credential of a connection', () => {
     expect(upstream.requests.filter(({ method }) => method === 'tools/call')).toHaveLength(2);
   });
 
+  it.each([
+    ['oauth', {}, 'access token'],
+    ['bearer', { credential: 'k€y' }, 'credential'],
+    ['api_key', { credential: 'k\x01y' }, 'credential'],
+    ['none', { static_headers: { 'X-Team': 'b\x7Fue' } }, 'static_headers.X-Team'],
+  ])('of auth_mode %s that no header can carry is told by its name, and never quoted', async (mode, more, named) => {
+    await serve();
+    const accessToken = async () => new Secret('two\n    at lines');
+    const failure = call({ auth_mode: mode, ...more }, { accessToken });
+    await expect(failure).rejects.toMatchObject({ code: 'upstream_failed', message: expect.stringContaining(named) });
+    await expect(failure).rejects.not.toMatchObject({ stack: expect.stringContaining('at lines') });
+    expect(upstream.requests).toEqual([]);
+  });
+
   it('passes on that only a person can help', async () => {
     await serve();
     const accessToken = async () => {
