@@ -117,6 +117,42 @@ describeFlow('a connection that asks in its own name', (world) => {
     await next.firstTokens.stop();
   });
 
+  it('is asked for by the next process after its destination was changed, too: a change is no Disconnect', async () => {
+    const { process } = await saved();
+    const moved = { ...CONFIG, oauth2_token_url: 'https://other.example/token' };
+    world().server.onAsk(refused('temporarily_unavailable'));
+    await process.connections.put(KEY, { config: moved }, ADA);
+    expect(await world().credential()).toMatchObject({
+      state: 'revoked',
+      revocation: { reason: 'destination_changed' },
+    });
+    const next = await world().boot();
+    next.firstTokens.start();
+    await expect
+      .poll(async () => {
+        await world().pass(MINUTE);
+        return world().credential();
+      })
+      .toMatchObject({ state: 'connected' });
+    await next.firstTokens.stop();
+  });
+
+  it('waits for no other, whose server does not answer', async () => {
+    const other = { kind: 'mcp', name: 'other' };
+    world().server.onAsk(refused('temporarily_unavailable'), refused('temporarily_unavailable'));
+    const { process } = await saved();
+    await process.connections.put(other, { config: CONFIG }, ADA);
+    const silent = deferred<ReturnType<typeof answer>>();
+    world().server.onAsk(() => silent.promise);
+    await world().pass(MINUTE);
+    const asking = process.firstTokens.runOnce();
+    await expect.poll(async () => (await world().credential(other)).state).toBe('connected');
+    expect(await world().credential()).toMatchObject({ state: 'never_connected' });
+    silent.resolve(answer({ access_token: 'late', token_type: 'Bearer', expires_in: 3600 }));
+    await asking;
+    expect(await world().accessToken()).toBe('late');
+  });
+
   it('keeps no refresh token that is given against the RFC', async () => {
     world().server.onAsk(() => answer({ access_token: 'a', token_type: 'Bearer', expires_in: 60, refresh_token: 'r' }));
     const { oauth } = await saved();
