@@ -132,7 +132,7 @@ export function createFirstTokens(deps: FirstTokensDeps): FirstTokens {
           const next = Math.min(...[...waiting.values()].map(({ at }) => at), clock.now() + IDLE_MS);
           await clock.sleep(Math.max(next - clock.now(), 0), AbortSignal.any([stopping.signal, wake.signal]));
           if (wake.signal.aborted) wake = new AbortController();
-          if (!stopping.signal.aborted) begin();
+          if (!stopping.signal.aborted) void begin();
         }
       })();
     },
