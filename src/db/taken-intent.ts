@@ -23,13 +23,17 @@ export const GIVEN_BACK = {
   intent_at: field<Date>('at', 'timestamptz'),
 };
 
-/** The same, worked out from a row that is locked. */
-export function givenBack({ taken_intent }: Pick<CredentialRow, 'taken_intent'>) {
+/** The same, worked out from a row that is locked. An attempt that was given back itself is not open any more: none is. */
+export function givenBack({
+  taken_intent,
+  intent_attempt_id,
+}: Pick<CredentialRow, 'taken_intent' | 'intent_attempt_id'>) {
+  const older = taken_intent?.attempt_id === intent_attempt_id ? null : taken_intent;
   return {
-    intent_attempt_id: taken_intent?.attempt_id ?? null,
-    intent_replica_id: taken_intent?.replica_id ?? null,
-    intent_boot_id: taken_intent ? BigInt(taken_intent.boot_id) : null,
-    intent_fingerprint: taken_intent?.fingerprint ?? null,
-    intent_at: taken_intent ? new Date(taken_intent.at) : null,
+    intent_attempt_id: older?.attempt_id ?? null,
+    intent_replica_id: older?.replica_id ?? null,
+    intent_boot_id: older ? BigInt(older.boot_id) : null,
+    intent_fingerprint: older?.fingerprint ?? null,
+    intent_at: older ? new Date(older.at) : null,
   };
 }

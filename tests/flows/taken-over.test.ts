@@ -42,6 +42,19 @@ describeFlow('an attempt that took over an older one (protocol.md §4.2)', (worl
     expect(await b.refresh()).toEqual({ type: 'refreshed' });
   });
 
+  it('gives back one whose owner returns with an answer that decides nothing: then nothing is open any more', async () => {
+    const { server } = world();
+    server.onRefresh(() => answer({ error: 'invalid_client' }, { status: 401 }));
+    await ownerGone();
+    const b = await world().boot({ replica_id: 'replica-b' });
+    server.onRefresh(() => ({ type: 'not_sent', error_class: 'connect' }));
+    await b.refresh();
+    const back = await world().boot();
+    await back.keeper.recover();
+    expect(await world().credential()).toMatchObject({ intent: null, failure: { idp_error_code: 'invalid_client' } });
+    expect(await b.refresh()).toEqual({ type: 'refreshed' });
+  });
+
   it('and whose claim grew old gives it back, too (rule 7)', async () => {
     const { server, stores, clock } = world();
     const older = await ownerGone();

@@ -139,6 +139,16 @@ export function claimSuite(opened: () => OpenDatabase): void {
       expect((await readCredential(stores)).intent).toBeNull();
     });
 
+    it('is closed by its own late answer, also after it was taken over and given back (rule 8)', async () => {
+      const credential = await createConnected(stores);
+      await stores.credentials.claimIntent(claimOf(credential, 'older'));
+      await stores.credentials.claimIntent(claimOf(credential, 'newer', { expected_attempt_id: 'older' }));
+      await stores.credentials.withdrawIntent(KEY, 'newer');
+      expect((await readCredential(stores)).intent).toMatchObject({ attempt_id: 'older', given_back: true });
+      expect((await settle(stores, at(credential), keptChange('older', 'close'))).applied).toBe(true);
+      expect((await readCredential(stores)).intent).toBeNull();
+    });
+
     it('is read together with its owner: how long unseen, and what it has drained (rule 15)', async () => {
       const credential = await createConnected(stores);
       expect((await stores.credentials.readForAttempt(KEY))?.intent_owner).toBeNull();

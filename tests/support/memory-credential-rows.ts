@@ -52,8 +52,10 @@ export function shown({ memory }: MemoryTools, { credential, intent_at }: Creden
 
 /** The row once its attempt has ended without deciding about the one that it took the place of. */
 export function givenBack(row: CredentialRow): CredentialRow {
-  const intent = row.taken && { ...row.taken.intent, given_back: true as const };
-  return { ...row, intent_at: row.taken?.intent_at ?? null, credential: { ...row.credential, intent } };
+  const over = row.taken?.intent.attempt_id === row.credential.intent?.attempt_id;
+  const taken = over ? null : row.taken;
+  const intent = taken && { ...taken.intent, given_back: true as const };
+  return { ...row, intent_at: taken?.intent_at ?? null, credential: { ...row.credential, intent } };
 }
 
 export function opened({ box }: MemoryTools, row: CredentialRow, column: BoxedColumn): Secret | null | undefined {
