@@ -80,12 +80,19 @@ function firstExpiry(names: readonly string[], fields: Fields, now: Instant): In
   return names.reduce<Instant | null>((found, name) => found ?? expiry(fields[name], now), null);
 }
 
+/** Longer than any known provider's: it stands on the row and in the history, so a whole body must not. */
+const MAX_SCOPE_LENGTH = 8_192;
+const MAX_TYPE_LENGTH = 256;
+
 function scopeOf(value: unknown): string | null {
-  if (Array.isArray(value)) {
-    const parts = value.filter((part): part is string => typeof part === 'string' && part !== '');
-    return parts.length > 0 ? plain(parts.join(' ')) : null;
-  }
-  return typeof value === 'string' ? plain(value) || null : null;
+  const parts: unknown[] = Array.isArray(value) ? value : [value];
+  const scope = plain(parts.filter((part) => typeof part === 'string' && part !== '').join(' '));
+  return scope === '' || scope.length > MAX_SCOPE_LENGTH ? null : scope;
+}
+
+function typeOf(value: unknown): string {
+  const type = plain(text(value) ?? '');
+  return type === '' || type.length > MAX_TYPE_LENGTH ? 'Bearer' : type;
 }
 
 function tokenSet(fields: Fields, now: Instant): TokenSet | undefined {
@@ -94,7 +101,7 @@ function tokenSet(fields: Fields, now: Instant): TokenSet | undefined {
   const refreshToken = text(fields.refresh_token);
   return {
     access_token: new Secret(accessToken),
-    token_type: plain(text(fields.token_type) ?? '') || 'Bearer',
+    token_type: typeOf(fields.token_type),
     ...(refreshToken === undefined ? {} : { refresh_token: new Secret(refreshToken) }),
     expires_at: expiry(fields.expires_in, now),
     refresh_expires_at: firstExpiry(REFRESH_LIFETIMES, fields, now),

@@ -29,6 +29,7 @@ import type {
   ToolkitTest,
 } from '../core/ports.ts';
 import { ACTOR } from '../core/principal.ts';
+import { storableIssues } from '../core/storable-text.ts';
 import type { ConnectionsFlow, ConnectionView, GatewayStatus } from './api.ts';
 import type { MemberStatus } from './catalog-member.ts';
 import { checkClient, withClient } from './client-check.ts';
@@ -166,6 +167,8 @@ export function createConnections(deps: ConnectionsDeps): ConnectionsRoom {
     source: ConnectionSource,
     stored: Connection | undefined,
   ): Promise<Connection> {
+    const unstorable = [...storableIssues(input.config, ''), ...storableIssues(input.description, 'description')];
+    if (unstorable.length > 0) throw invalid(key, unstorable);
     const config = checked(key, input.config, source, stored);
     const credential = stored?.config.auth_mode === 'oauth' ? await credentials.read(key) : undefined;
     const drop = stored && credential?.state === 'connected' && dropReason(stored.config, config, credential.binding);

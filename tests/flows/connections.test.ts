@@ -38,6 +38,18 @@ describeFlow('connections in the hands of an operator', (world) => {
     expect(await stored()).toMatchObject({ ...config, call_timeout: '10s' });
   });
 
+  it.each([
+    [{ config: { ...OAUTH, oauth2_scope: 'a\0b' } }, 'oauth2_scope'],
+    [{ config: { ...OAUTH, oauth2_prompt: 'a\ud800b' } }, 'oauth2_prompt'],
+    [{ config: { ...OAUTH, oauth2_authorize_params: { hint: 'a\0' } } }, 'oauth2_authorize_params.hint'],
+    [{ config: { ...OAUTH, oauth2_authorize_params: { 'a\0': 'b' } } }, 'oauth2_authorize_params'],
+    [{ config: OAUTH, description: 'a\0b' }, 'description'],
+  ])('take no text that cannot be stored, and name its field: %j', async (input, path) => {
+    const { put } = await room();
+    await expect(put(KEY, input, ADA)).rejects.toMatchObject({ code: 'invalid_config', issues: [{ path }] });
+    expect(await stored()).toBeUndefined();
+  });
+
   it('never store [REDACTED] as a secret (lesson 46)', async () => {
     const { put } = await room();
     await expect(put(KEY, { config: { ...BEARER, credential: '[REDACTED]' } }, ADA)).rejects.toMatchObject({
