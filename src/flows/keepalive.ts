@@ -70,6 +70,8 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
   let loop: Promise<void> = Promise.resolve();
   let unsubscribe = () => {};
   let seenAt = Number.NEGATIVE_INFINITY;
+  /** Looks in a row that have started nothing. */
+  let inVain = 0;
   const worthALook = Math.max(1, Math.floor(settings.in_flight * FREE_SHARE));
   const free = () => settings.in_flight - running.size;
 
@@ -182,7 +184,9 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
   async function pause(): Promise<void> {
     if (free() >= worthALook) await clock.sleep(await untilDue(), wake.signal);
     else {
-      do await clock.sleep(REFILL_MS, wake.signal);
+      // What others hold, or wait for a host, is not found by looking more often.
+      const ms = Math.min(REFILL_MS * 2 ** inVain, MIN_PAUSE_MS);
+      do await clock.sleep(ms, wake.signal);
       while (free() <= 0 && !wake.signal.aborted);
     }
     if (wake.signal.aborted) wake = new AbortController();
@@ -191,8 +195,10 @@ export function createKeepalive(deps: KeepaliveDeps): Keepalive {
   async function run(): Promise<void> {
     while (!stopped) {
       try {
-        await runOnce();
+        const { started } = await runOnce();
+        inVain = started > 0 ? 0 : inVain + 1;
       } catch (error) {
+        inVain += 1;
         log.warn('the refresher could not read what is due; it tries again', { error });
       }
       if (!stopped) await pause();

@@ -124,6 +124,35 @@ describeFlow('the refresher', (world) => {
     await process.keepalive.stop();
   });
 
+  it('looks less and less often while it is nearly full and finds nothing', async () => {
+    const { clock, stores, server } = world();
+    for (let row = 0; row < 15; row += 1) await world().connected(`${row}x`, key(`c-${row}`), { schedule: at(0) });
+    let looks = 0;
+    const claimDue: typeof stores.credentials.claimDue = (query) => {
+      looks += 1;
+      return stores.credentials.claimDue(query);
+    };
+    const settings = { in_flight: 16, per_host: 16 };
+    const process = await world().boot({ settings, credentials: { claimDue } });
+    const gate = deferred();
+    const held = async (honest: Parameters<Parameters<typeof server.onRefresh>[0]>[0]) => {
+      await gate.promise;
+      return honest();
+    };
+    server.onRefresh(...Array.from({ length: 15 }, () => held));
+    process.keepalive.start();
+    await world().sent(15);
+    for (let step = 0; step < 200; step += 1) {
+      await vi.waitFor(() => expect(clock.sleeping.some((ms) => ms <= 1_000)).toBe(true));
+      await clock.advance(50);
+    }
+    // Ten seconds: six looks until they are a second apart, and one for each second after.
+    expect(looks).toBeLessThan(20);
+    gate.resolve();
+    await idle(process);
+    await process.keepalive.stop();
+  });
+
   it('sleeps until the next row is due, at most until the tick', async () => {
     const { clock } = world();
     const process = await world().boot();
