@@ -24,13 +24,14 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** null, too, for what is no text: with control characters or half of a surrogate pair it could not even be stored. */
 export function textOf(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? value : null;
+  return typeof value === 'string' && value !== '' && !/\p{Cc}/u.test(value) && value.isWellFormed() ? value : null;
 }
 
 /** The strings of a list; null when there is no list. */
 export function textsOf(value: unknown): string[] | null {
-  return Array.isArray(value) ? value.filter((entry): entry is string => typeof entry === 'string') : null;
+  return Array.isArray(value) ? value.flatMap((entry) => textOf(entry) ?? []) : null;
 }
 
 /** An absolute http(s) URL without fragment, else null: `javascript:` and the like never reach a browser. */

@@ -56,6 +56,15 @@ describe('discovery of the authorization server', () => {
     );
   const paths = () => host.received.map((request) => request.path);
 
+  it('takes nothing for a text that could not be stored', async () => {
+    const scopes_supported = ['read', 'a\0b', 'x\ud800', '', 'write'];
+    documents[`${AS}`] = metadata(host.origin, { scopes_supported, revocation_endpoint: `${host.origin}/re\0voke` });
+    const found = await discover({ oauth2_issuer: host.origin });
+    expect(found).toMatchObject({ scopes_supported: ['read', 'write'], revocation_endpoint: null });
+    documents[`${AS}`] = metadata(host.origin, { token_endpoint: `${host.origin}/to\nken` });
+    expect(await failure({ oauth2_issuer: host.origin })).toContain('lacks a usable token_endpoint');
+  });
+
   it('needs no network when both URLs are typed', async () => {
     const found = await discover({
       oauth2_authorization_url: 'https://a/authorize',
