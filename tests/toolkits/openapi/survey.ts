@@ -1,14 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseDescription } from '../../../src/toolkits/api/openapi/index.ts';
+import { type Description, type Operation, parseDescription } from '../../../src/toolkits/api/openapi/index.ts';
+import { argumentsSchema } from '../../../src/toolkits/api/openapi/operation-details.ts';
 import { exampleArguments } from './example-arguments.ts';
 
 export type Survey = {
   name: string;
   format: string;
   operations: number;
-  /** How many of them were looked at. */
-  described: number;
   /** Of the largest description of an operation. */
   largest: number;
   /** Operations whose made-up example arguments became a request. */
@@ -27,38 +26,34 @@ function baseUrlOf(text: string): string {
   return /^https?:\/\//.test(url) ? new URL(url).origin : 'https://api.example.com';
 }
 
-/** Looks at `most` operations at most, evenly from the whole list. */
-export function surveyOf(name: string, text: string, most = Number.POSITIVE_INFINITY): Survey {
+/** Of one description, evenly from its list: a search looks through all operations, so one for each would be their square. */
+const SEARCHES = 50;
+const MAX_BYTES = 65_536;
+
+function searchFault(description: Description, { id }: Operation): string[] {
+  const page = description.search(id, { limit: 1 });
+  const isFirst = page.ok && page.operations[0]?.id.toLowerCase() === id.toLowerCase();
+  return isFirst ? [] : [`${id} is not the first of a search for it`];
+}
+
+/** Finds, describes and builds every operation, as a caller who knows nothing but the description would. */
+export function surveyOf(name: string, text: string): Survey {
   const parsed = parseDescription(text, { base_url: baseUrlOf(text) });
   const refusals = new Map<string, number>();
-  const survey: Survey = {
-    name,
-    format: '',
-    operations: 0,
-    described: 0,
-    largest: 0,
-    built: 0,
-    warnings: [],
-    faults: [],
-    refusals,
-  };
-  if (!parsed.ok) return { ...survey, faults: parsed.issues.map(({ message }) => message) };
+  const nothing = { name, format: '', operations: 0, largest: 0, built: 0, warnings: [], faults: [], refusals };
+  if (!parsed.ok) return { ...nothing, faults: parsed.issues.map(({ message }) => message) };
   const { description } = parsed;
-  survey.format = description.format;
-  survey.operations = description.operations.length;
-  survey.warnings = [...description.warnings];
-  const step = Math.max(1, Math.ceil(description.operations.length / most));
-  for (const operation of description.operations.filter((_, index) => index % step === 0)) {
-    survey.described += 1;
+  const { format, operations, warnings } = description;
+  const survey: Survey = { ...nothing, format, operations: operations.length, warnings: [...warnings] };
+  const step = Math.ceil(operations.length / SEARCHES);
+  for (const [index, operation] of operations.entries()) {
     if (description.find(operation.id) !== operation) survey.faults.push(`${operation.id} is not found by its id`);
-    const page = description.search(operation.id, { limit: 1 });
-    if (!page.ok || page.operations[0]?.id.toLowerCase() !== operation.id.toLowerCase()) {
-      survey.faults.push(`${operation.id} is not the first of a search for it`);
-    }
-    const bytes = Buffer.byteLength(JSON.stringify(description.describe(operation)));
-    if (bytes > 65_536) survey.faults.push(`${operation.id} is described in ${bytes} bytes`);
+    if (index % step === 0) survey.faults.push(...searchFault(description, operation));
+    const details = description.describe(operation);
+    const bytes = Buffer.byteLength(JSON.stringify(details));
+    if (bytes > MAX_BYTES) survey.faults.push(`${operation.id} is described in ${bytes} bytes`);
     survey.largest = Math.max(survey.largest, bytes);
-    const built = description.build(operation, exampleArguments(description.inputSchema(operation)));
+    const built = description.build(operation, exampleArguments(argumentsSchema(details)));
     if (built.ok) survey.built += 1;
     else {
       const reason = (built.issues[0]?.message ?? '').replace(/; got .*/, '').slice(0, 80);
@@ -74,6 +69,6 @@ export function descriptionFiles(folder: string): string[] {
     .sort();
 }
 
-export function readSurvey(folder: string, file: string, most?: number): Survey {
-  return surveyOf(file.replace(/\.json$/, ''), readFileSync(join(folder, file), 'utf8'), most);
+export function readSurvey(folder: string, file: string): Survey {
+  return surveyOf(file.replace(/\.json$/, ''), readFileSync(join(folder, file), 'utf8'));
 }

@@ -1,84 +1,38 @@
 import type { Operation, SearchPage } from './description.ts';
+import { stem, WordIndex, wordsOf } from './word-index.ts';
 
-/** The fields that are searched, in the order of their weight. */
-type Entry = {
-  operation: Operation;
-  /** Lower case, as a whole: for queries that are an id, a path or a piece of one. */
-  id: string;
-  path: string;
-  /** `get /path`. */
-  call: string;
-  /** `words` are their stems with a space on either side, to be looked through as one text. */
-  fields: { words: string; count: number; text: string; weight: number }[];
-};
-
-const WEIGHTS = { id: 8, path: 6, summary: 4, tags: 3 };
-/** How much of a field's weight a word earns there. */
-const EXACT = 4;
-const BEGINNING = 2;
-const INSIDE = 1;
+/** Of what is searched: id, method and path, summary, tags. */
+const WEIGHTS = [8, 6, 4, 3] as const;
 /** Said in queries and in nearly every summary; looked for only when nothing else is asked. */
 const COMMON = new Set(['a', 'an', 'the', 'of', 'for', 'to', 'in', 'on', 'by', 'and', 'or', 'with', 'from', 'all']);
+const MAX_WORDS = 32;
 
-/** Words in lower case: `listPullRequests`, `list-pull-requests` and `HTTPServer` are split where a reader would. */
-export function wordsOf(text: string): string[] {
-  return text
-    .replace(/(\p{Ll}|\p{N})(\p{Lu})/gu, '$1 $2')
-    .replace(/(\p{Lu})(\p{Lu}\p{Ll})/gu, '$1 $2')
-    .toLowerCase()
-    .split(/[^\p{L}\p{N}]+/u)
-    .filter((word) => word !== '');
+/** In lower case, as a whole: for queries that are an id, a path or a piece of one. `call` is `get /path`. */
+type Entry = { operation: Operation; id: string; path: string; call: string; said: number };
+
+function exactness({ id, path, call }: Entry, whole: string): number {
+  if (id === whole || path === whole || call === whole) return 2;
+  return whole.length > 2 && (id.startsWith(whole) || path.startsWith(whole)) ? 1 : 0;
 }
 
-/** `issues` and `issue`, `repositories` and `repository` are one word. */
-function stem(word: string): string {
-  if (word.length > 4 && word.endsWith('ies')) return `${word.slice(0, -3)}y`;
-  return word.length > 3 && word.endsWith('s') && !word.endsWith('ss') ? word.slice(0, -1) : word;
+const WORDS = 64;
+/** Above the most that 32 words earn, 84 each. */
+const SCORES = 4_096;
+const LENGTHS = 4_096;
+const POSITIONS = 2 ** 20;
+
+/**
+ * A rank as one whole number below 2^52, so that ranks are sorted as numbers are, without a function that compares:
+ * exactness, then how many of the words are there, then what they earn; of two that have the same words, the one that
+ * says little else; then the order of the description.
+ */
+function rank(exact: number, words: number, score: number, said: number, position: number): number {
+  const brevity = LENGTHS - 1 - Math.min(said, LENGTHS - 1);
+  return (((exact * WORDS + words) * SCORES + score) * LENGTHS + brevity) * POSITIONS + (POSITIONS - 1 - position);
 }
 
-function entryOf(operation: Operation): Entry {
-  const field = (text: string, weight: number) => {
-    const stems = wordsOf(text).map(stem);
-    return { words: ` ${stems.join(' ')} `, count: stems.length, text: text.toLowerCase(), weight };
-  };
-  return {
-    operation,
-    id: operation.id.toLowerCase(),
-    path: operation.path.toLowerCase(),
-    call: `${operation.method} ${operation.path}`.toLowerCase(),
-    fields: [
-      field(operation.id, WEIGHTS.id),
-      field(`${operation.method} ${operation.path}`, WEIGHTS.path),
-      field(operation.summary, WEIGHTS.summary),
-      field(operation.tags.join(' '), WEIGHTS.tags),
-    ],
-  };
-}
-
-function wordScore(entry: Entry, word: string): number {
-  let score = 0;
-  for (const { words, text, weight } of entry.fields) {
-    if (words.includes(` ${word} `)) score += weight * EXACT;
-    else if (words.includes(` ${word}`)) score += weight * BEGINNING;
-    else if (word.length > 2 && text.includes(word)) score += weight * INSIDE;
-  }
-  return score;
-}
-
-type Rank = { exact: number; words: number; score: number };
-
-function rankOf(entry: Entry, whole: string, words: readonly string[]): Rank | undefined {
-  const exact =
-    entry.id === whole || entry.path === whole || entry.call === whole
-      ? 2
-      : whole.length > 2 && (entry.id.startsWith(whole) || entry.path.startsWith(whole))
-        ? 1
-        : 0;
-  const scores = words.map((word) => wordScore(entry, word)).filter((score) => score > 0);
-  if (exact === 0 && scores.length === 0) return undefined;
-  // Of two that have the same words, the one that says little else was meant.
-  const brevity = 1 / (1 + (entry.fields[0]?.count ?? 0) + (entry.fields[1]?.count ?? 0));
-  return { exact, words: scores.length, score: scores.reduce((sum, one) => sum + one, 0) + brevity };
+function positionOf(ranked: number): number {
+  return POSITIONS - 1 - (ranked % POSITIONS);
 }
 
 /** FNV-1a, 32 bits: tells one query and description from another, nothing more. */
@@ -93,10 +47,18 @@ function fingerprint(texts: Iterable<string>): string {
 
 export class OperationSearch {
   readonly #entries: Entry[];
+  readonly #index = new WordIndex(WEIGHTS);
   readonly #fingerprint: string;
 
+  /** @param operations fewer than a million */
   constructor(operations: readonly Operation[]) {
-    this.#entries = operations.map(entryOf);
+    this.#entries = operations.map((operation) => {
+      const { id, method, path, summary, tags } = operation;
+      const call = `${method} ${path}`;
+      const [ofId = 0, ofCall = 0] = this.#index.add([id, call, summary, tags.join(' ')]);
+      const said = ofId + ofCall;
+      return { operation, id: id.toLowerCase(), path: path.toLowerCase(), call: call.toLowerCase(), said };
+    });
     this.#fingerprint = fingerprint(operations.map(({ id, summary }) => `${id} ${summary}`));
   }
 
@@ -118,13 +80,20 @@ export class OperationSearch {
     const all = wordsOf(query);
     if (all.length === 0) return this.#entries.map(({ operation }) => operation);
     const telling = all.filter((word) => !COMMON.has(word));
-    const words = [...new Set((telling.length > 0 ? telling : all).map(stem))].slice(0, 32);
-    const ranked = this.#entries.flatMap(({ operation }, index) => {
-      const rank = rankOf(this.#entries[index] as Entry, whole, words);
-      return rank === undefined ? [] : [{ operation, index, ...rank }];
-    });
-    ranked.sort((a, b) => b.exact - a.exact || b.words - a.words || b.score - a.score || a.index - b.index);
-    return ranked.map(({ operation }) => operation);
+    const words = [...new Set((telling.length > 0 ? telling : all).map(stem))].slice(0, MAX_WORDS);
+    const scores = words.map((word) => this.#index.scores(word));
+    const ranks = new Float64Array(this.#entries.length);
+    let found = 0;
+    for (const [position, entry] of this.#entries.entries()) {
+      const exact = exactness(entry, whole);
+      const earned = scores.map((of) => of[position] ?? 0).filter((score) => score > 0);
+      if (exact === 0 && earned.length === 0) continue;
+      const score = earned.reduce((sum, one) => sum + one, 0);
+      ranks[found] = rank(exact, earned.length, score, entry.said, position);
+      found += 1;
+    }
+    const sorted = ranks.subarray(0, found).sort().reverse();
+    return Array.from(sorted, (ranked) => this.#entries[positionOf(ranked)]?.operation as Operation);
   }
 }
 
