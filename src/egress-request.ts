@@ -30,6 +30,9 @@ export const ACCEPT_ENCODING = 'gzip, deflate, br';
 
 const NULL_BODY = new Set([204, 205, 304]);
 
+/** As many as undici's own fetch undoes. Each costs a decoder of tens of kilobytes, and a header could name thousands. */
+const MAX_CODINGS = 5;
+
 type Head = { status: number; statusText: string; headers: Headers };
 
 /** The greatest status that a standard response may have, and what it takes for a reason phrase (RFC 9112 §4). */
@@ -96,19 +99,23 @@ class Exchange implements Dispatcher.DispatchHandler {
     statusText?: string,
   ): void {
     if (status < 200 || this.#over) return;
-    if (status > MAX_STATUS) {
-      const error = new Error('a status that is none');
-      this.#end(error);
-      controller.abort(error);
-      return;
-    }
+    if (status > MAX_STATUS) return void this.#giveUp(controller, 'a status that is none');
     const head = headOf(status, raw, statusText);
-    this.#head = head;
     const length = head.headers.get('content-length');
     const encoded = this.#sending.encoding === 'kept' ? null : head.headers.get('content-encoding');
+    if (encoded !== null && encoded.split(',').length > MAX_CODINGS) {
+      return void this.#giveUp(controller, 'more codings than are undone');
+    }
+    this.#head = head;
     if (NULL_BODY.has(status) || this.#sending.method === 'HEAD') this.#answer(null);
     else if (encoded === null && length !== null && Number(length) <= WHOLE_BYTES) this.#whole = [];
     else this.#answer(this.#streamOf(controller, encoded));
+  }
+
+  #giveUp(controller: Controller, why: string): void {
+    const error = new Error(why);
+    this.#end(error);
+    controller.abort(error);
   }
 
   onResponseData(controller: Controller, chunk: Buffer): void {

@@ -26,10 +26,16 @@ export function credentialParameter(config: ConnectionConfig): string | undefine
   return config.auth_mode === 'api_key' && config.api_key_placement === 'query' ? config.api_key_param : undefined;
 }
 
+/** What these say is no secret, and is in nearly every answer. */
+const PUBLIC_HEADERS = new Set(['accept', 'accept-language', 'cache-control', 'content-type', 'prefer', 'user-agent']);
+
 /** Every text of the credential that a careless upstream might send back: it is looked for, never logged. */
 export function credentialTexts(config: ConnectionConfig, token: Secret | undefined): string[] {
   const { auth_mode: mode, credential, username, password } = config;
-  const texts = Object.values(config.static_headers ?? {});
+  const secret = Object.entries(config.static_headers ?? {}).filter(
+    ([name]) => !PUBLIC_HEADERS.has(name.toLowerCase()),
+  );
+  const texts = secret.map(([, value]) => value);
   if ((mode === 'bearer' || mode === 'api_key') && credential) texts.push(credential);
   if (mode === 'basic' && password) texts.push(password, basicCredentials(username ?? '', password).slice(6));
   if (token) texts.push(token.reveal());

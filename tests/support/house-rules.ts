@@ -39,7 +39,11 @@ const ROOMS: Record<string, Room> = {
     node: [...FILES, 'node:child_process', 'node:crypto', 'node:net', 'node:util', 'node:worker_threads', 'node:zlib'],
   },
   oauth: { rooms: ['core'], npm: ['oauth4webapi'], node: ['node:crypto'] },
-  toolkits: { rooms: ['core'], npm: [...MCP, 'eventsource-parser', 're2js', 'yaml', 'zod'], node: [] },
+  toolkits: {
+    rooms: ['core'],
+    npm: [...MCP, 'eventsource-parser', 're2js', 'yaml', 'zod'],
+    node: ['node:worker_threads'],
+  },
   mcp: { rooms: ['core', 'flows'], npm: MCP, node: ['node:stream'] },
   http: {
     rooms: ['core', 'flows', 'contract'],

@@ -18,7 +18,7 @@ import {
 import { DescribedApi, type DescriptionState } from './described-api.ts';
 import { type InvokeDeps, invoke } from './invoke.ts';
 import type { MemoryBudget } from './memory-budget.ts';
-import type { Issue, Operation, ParseDescription } from './openapi/description.ts';
+import type { Issue, JsonOf, Operation, ParseDescription } from './openapi/description.ts';
 import type { Outgoing } from './outgoing.ts';
 import { passThrough } from './passthrough.ts';
 import { methodHints, refusedCall, type ToolResult, toolResult } from './result.ts';
@@ -28,7 +28,12 @@ const CALL_TIMEOUT_MS = 60_000;
 const INVALID_PARAMS = -32_602;
 const METHOD_NOT_FOUND = -32_601;
 
-export type ApiConnectionDeps = { context: ToolkitContext; budget: MemoryBudget; parse: ParseDescription };
+export type ApiConnectionDeps = {
+  context: ToolkitContext;
+  budget: MemoryBudget;
+  parse: ParseDescription;
+  json: JsonOf;
+};
 
 function issuesText(issues: readonly { path: string; message: string }[]): string {
   return `Correct these arguments: ${issues.map(({ path, message }) => `${path} ${message}`).join('; ')}.`;
@@ -56,12 +61,12 @@ export class ApiConnection implements ToolkitConnection {
   readonly #invoking: InvokeDeps;
   readonly #closed = new AbortController();
 
-  constructor({ context, budget, parse }: ApiConnectionDeps) {
+  constructor({ context, budget, parse, json }: ApiConnectionDeps) {
     const { config } = context;
     const timeout = parseDuration(config.call_timeout ?? '') ?? CALL_TIMEOUT_MS;
     this.#context = context;
     this.#fetch = createAuthorizedFetch(context, new URL(String(config.base_url)).origin);
-    this.#described = new DescribedApi({ context, fetch: this.#fetch, parse, budget, timeout });
+    this.#described = new DescribedApi({ context, fetch: this.#fetch, parse, json, budget, timeout });
     this.#invoking = { context, fetch: this.#fetch, budget, call_timeout: timeout };
   }
 
@@ -150,7 +155,8 @@ export class ApiConnection implements ToolkitConnection {
     call: ToolkitCall,
     only: (request: Outgoing) => Issue | undefined,
   ): Promise<ToolResult> {
-    const { description } = await this.#described.current(call.signal);
+    const described = args.operation_id === undefined ? this.#described.known : this.#described.current;
+    const { description } = await described.call(this.#described, call.signal);
     return invoke(this.#invoking, description, args, call, only);
   }
 

@@ -7,7 +7,7 @@ import { credentialHeader, credentialParameter } from '../credential-headers.ts'
 import { unreachable } from '../unreachable.ts';
 import { createDeadline } from './deadline.ts';
 import type { MemoryBudget } from './memory-budget.ts';
-import type { Description, ParseDescription, ParseOptions } from './openapi/description.ts';
+import type { Description, JsonOf, ParseDescription, ParseOptions } from './openapi/description.ts';
 
 /** What is known of an API's operations right now. */
 export type DescriptionState = {
@@ -23,6 +23,7 @@ export type DescribedApiDeps = {
   context: ToolkitContext;
   fetch: AuthorizedFetch;
   parse: ParseDescription;
+  json: JsonOf;
   budget: MemoryBudget;
   timeout: number;
 };
@@ -68,23 +69,39 @@ export class DescribedApi {
     return this.#state;
   }
 
+  /** As it is known, without waiting for a server: whoever calls by path needs none. An inline one is read first. */
+  async known(signal: AbortSignal): Promise<DescriptionState> {
+    if (this.#url === undefined) return this.current(signal);
+    if (!this.#loaded) void this.#loadOnce();
+    return this.#state;
+  }
+
   /** Fetches it again; an inline one is read once. Callers share one attempt, and may leave it. */
   async refresh(signal: AbortSignal): Promise<void> {
     if (this.#loaded && this.#url === undefined) return;
+    signal.throwIfAborted();
+    let leave: () => void = () => undefined;
+    const left = new Promise<void>((resolve) => {
+      leave = resolve;
+    });
+    signal.addEventListener('abort', leave);
+    await Promise.race([this.#loadOnce(), left]);
+    signal.removeEventListener('abort', leave);
+    signal.throwIfAborted();
+  }
+
+  #loadOnce(): Promise<void> {
     this.#loading ??= this.#load().finally(() => {
       this.#loading = undefined;
     });
-    const left = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-    await Promise.race([this.#loading, left]);
-    signal.throwIfAborted();
+    return this.#loading;
   }
 
   async #load(): Promise<void> {
     const { context } = this.#deps;
     try {
-      const text = this.#url === undefined ? context.config.openapi_spec : await this.#fetchText(this.#url);
-      if (typeof text === 'string') this.#read(text);
-      else this.#state = { ...this.#state, problem: null };
+      if (this.#url !== undefined) await this.#fetchAndRead(this.#url);
+      else if (typeof context.config.openapi_spec === 'string') await this.#read(context.config.openapi_spec);
     } catch (error) {
       const told = error instanceof EgressError ? unreachable(error, connectionLabel(context.key), true) : error;
       const { code, message } = toAppError(told);
@@ -94,18 +111,30 @@ export class DescribedApi {
     this.#loaded = true;
   }
 
-  #read(text: string): void {
-    if (text === this.#text && this.#state.description !== null) {
+  async #fetchAndRead(url: string): Promise<void> {
+    const fetched = await this.#fetchText(url);
+    if (fetched === undefined) {
       this.#state = { ...this.#state, problem: null };
       return;
     }
-    const { context, parse } = this.#deps;
-    const parsed = parse(text, parseOptions(context));
+    // One that cannot be read has not been seen: else its «not modified» would pass for a good one.
+    this.#etag = (await this.#read(fetched.text)) ? fetched.etag : null;
+  }
+
+  /** @returns whether it is the description now */
+  async #read(text: string): Promise<boolean> {
+    if (text === this.#text && this.#state.description !== null) {
+      this.#state = { ...this.#state, problem: null };
+      return true;
+    }
+    const { context, parse, json } = this.#deps;
+    const plain = await json(text);
+    const parsed = plain.ok ? parse(plain.text, parseOptions(context)) : plain;
     if (!parsed.ok) {
       const [first] = parsed.issues;
       const where = first?.at ? `${first.at}: ` : '';
       this.#fail(`The description of the API cannot be read: ${where}${first?.message ?? 'it is empty'}`);
-      return;
+      return false;
     }
     this.#text = text;
     this.#state = { description: parsed.description, problem: null };
@@ -116,6 +145,7 @@ export class DescribedApi {
       operations: operations.length,
       warnings: warnings.length,
     });
+    return true;
   }
 
   #fail(problem: string): void {
@@ -124,7 +154,7 @@ export class DescribedApi {
   }
 
   /** undefined: it has not changed. */
-  async #fetchText(url: string): Promise<string | undefined> {
+  async #fetchText(url: string): Promise<{ text: string; etag: string | null } | undefined> {
     const { context, fetch, budget, timeout } = this.#deps;
     const deadline = createDeadline(context.clock, timeout, new AbortController().signal);
     const reservation = budget.reserve();
@@ -147,8 +177,7 @@ export class DescribedApi {
         if (!reservation.grow(chunk.byteLength)) throw new AppError('overloaded', 'Too many large answers at once.');
         chunks.push(chunk);
       }
-      this.#etag = response.headers.get('etag');
-      return Buffer.concat(chunks, size).toString('utf8');
+      return { text: Buffer.concat(chunks, size).toString('utf8'), etag: response.headers.get('etag') };
     } finally {
       reservation.release();
       deadline.release();

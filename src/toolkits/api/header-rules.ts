@@ -22,12 +22,20 @@ const REFUSED = new Set([
   'content-length',
   'cookie',
   'cookie2',
+  'cf-connecting-ip',
+  'cf-connecting-ipv6',
+  'client-ip',
   'expect',
+  'fastly-client-ip',
+  'fly-client-ip',
   'forwarded',
   'host',
   'http2-settings',
   'set-cookie',
+  'true-client-ip',
   'via',
+  'x-client-ip',
+  'x-cluster-client-ip',
   'x-http-method',
   'x-http-method-override',
   'x-method-override',
@@ -42,15 +50,19 @@ const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** What `Headers` takes: visible Latin-1, spaces and tabs between. */
 const HEADER_VALUE = /^[\t\u0020-\u007e\u0080-\u00ff]*$/;
 
-/** Whether a header is the platform's own business on this connection, in whatever case it is written. */
+/** The one name of a header for the many servers that read `X_Api_Key` as `X-API-Key`, as CGI began. */
+export function plainName(header: string): string {
+  return header.toLowerCase().replaceAll('_', '-');
+}
+
+/** Whether a header is the platform's own business on this connection, however it is written. */
 export function isReserved(config: ConnectionConfig, header: string): boolean {
-  const name = header.toLowerCase();
-  const ours = Object.keys(config.static_headers ?? {}).some((each) => each.toLowerCase() === name);
+  const name = plainName(header);
+  const ours = [...Object.keys(config.static_headers ?? {}), credentialHeader(config) ?? ''];
   return (
     REFUSED.has(name) ||
     REFUSED_PREFIX.some((prefix) => name.startsWith(prefix)) ||
-    name === credentialHeader(config) ||
-    ours
+    ours.some((each) => plainName(each) === name)
   );
 }
 

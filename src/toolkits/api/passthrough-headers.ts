@@ -1,6 +1,7 @@
 import type { ConnectionConfig } from '../../core/connection.ts';
 import { credentialParameter } from '../credential-headers.ts';
-import { HOP_BY_HOP, isReserved } from './header-rules.ts';
+import type { Scrubber } from '../credential-scrub.ts';
+import { HOP_BY_HOP, isReserved, plainName } from './header-rules.ts';
 import { belowBase } from './target.ts';
 
 /** What speaks of the caller's way to us, or carries what lets it in here. */
@@ -15,7 +16,7 @@ function namedByConnection(headers: Headers): Set<string> {
 export function forwardedHeaders(config: ConnectionConfig, headers: Headers, hasBody: boolean): Headers {
   const named = namedByConnection(headers);
   const kept = [...headers].filter(([name]) => {
-    if (OURS.has(name) || named.has(name)) return false;
+    if (OURS.has(plainName(name)) || named.has(name)) return false;
     if (name === 'content-length') return hasBody;
     return KEPT.has(name) || !isReserved(config, name);
   });
@@ -53,7 +54,8 @@ function seenByCaller(text: string, config: ConnectionConfig, at: URL): string {
   if (!URL.canParse(text, at.href)) return text;
   const url = new URL(text, at);
   const parameter = credentialParameter(config);
-  if (parameter !== undefined) url.searchParams.delete(parameter);
+  // Only where it is there: what is deleted from is written anew, and a signed address would no longer fit its signature.
+  if (parameter !== undefined && url.searchParams.has(parameter)) url.searchParams.delete(parameter);
   const below = belowBase(String(config.base_url), url);
   return below === undefined ? url.href : below + url.hash;
 }
@@ -62,8 +64,9 @@ function seenByCaller(text: string, config: ConnectionConfig, at: URL): string {
  * The upstream's headers as its caller may have them. Addresses below the base URL are written `/…`, for whoever knows
  * under which address the caller reaches the connection.
  * @param at the URL that answered
+ * @param scrubber of the credential that was sent
  */
-export function returnedHeaders(config: ConnectionConfig, headers: Headers, at: URL): Headers {
+export function returnedHeaders(config: ConnectionConfig, headers: Headers, at: URL, scrubber: Scrubber): Headers {
   const named = namedByConnection(headers);
   const returned = new Headers(
     [...headers].filter(
@@ -81,5 +84,5 @@ export function returnedHeaders(config: ConnectionConfig, headers: Headers, at: 
       link.replace(/<([^<>]*)>/g, (_, target: string) => `<${seenByCaller(target, config, at)}>`),
     );
   }
-  return returned;
+  return new Headers([...returned].map(([name, value]): [string, string] => [name, scrubber.text(value)]));
 }

@@ -2,7 +2,9 @@ import { connectionLabel } from '../../core/connection.ts';
 import { AppError } from '../../core/errors.ts';
 import type { ToolkitCall } from '../../core/ports.ts';
 import { EgressError } from '../../core/ports.ts';
-import { credentialParameter } from '../credential-headers.ts';
+import type { Secret } from '../../core/redact.ts';
+import { credentialParameter, credentialTexts } from '../credential-headers.ts';
+import { createScrubber } from '../credential-scrub.ts';
 import { unreachable } from '../unreachable.ts';
 import { isSafe } from './arguments.ts';
 import { createDeadline } from './deadline.ts';
@@ -66,6 +68,7 @@ export async function passThrough(deps: InvokeDeps, request: Request, call: Tool
     call.signal.removeEventListener('abort', left);
     void body?.release();
   };
+  let token: Secret | undefined;
   let response: Response;
   try {
     response = await fetch(url, {
@@ -74,6 +77,9 @@ export async function passThrough(deps: InvokeDeps, request: Request, call: Tool
       ...(body ? { body: body.stream(), again: () => body.again() } : {}),
       signal: stop.signal,
       encoding: 'kept',
+      used: (sent) => {
+        token = sent;
+      },
     });
   } catch (error) {
     ended();
@@ -83,7 +89,8 @@ export async function passThrough(deps: InvokeDeps, request: Request, call: Tool
   }
   // From here on the caller's leaving alone ends it.
   call.signal.addEventListener('abort', left, { once: true });
-  const returned = { status: response.status, headers: returnedHeaders(config, response.headers, url) };
+  const scrubber = createScrubber(credentialTexts(config, token));
+  const returned = { status: response.status, headers: returnedHeaders(config, response.headers, url, scrubber) };
   if (response.body === null || method === 'HEAD' || NO_BODY.has(response.status)) {
     ended();
     await response.body?.cancel();

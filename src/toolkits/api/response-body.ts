@@ -86,18 +86,42 @@ function decode(bytes: Uint8Array, contentType: string | null, whole: boolean): 
 
 const OPEN_BRACE = 0x7b;
 const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACE = 0x7d;
+const CLOSE_BRACKET = 0x5d;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
 
-function containers(bytes: Uint8Array): number {
+/** What nobody reads, and what cannot be written as JSON again: that takes a level of the stack for each. */
+const MAX_LEVELS = 500;
+
+/** How many objects and arrays a JSON text has, and how deep they lie in each other. */
+function containersOf(bytes: Uint8Array): { count: number; levels: number } {
   let count = 0;
-  for (const byte of bytes) if (byte === OPEN_BRACE || byte === OPEN_BRACKET) count += 1;
-  return count;
+  let level = 0;
+  let levels = 0;
+  let isText = false;
+  for (let at = 0; at < bytes.length; at += 1) {
+    const byte = bytes[at];
+    if (isText) {
+      if (byte === BACKSLASH) at += 1;
+      else isText = byte !== QUOTE;
+    } else if (byte === QUOTE) isText = true;
+    else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+      count += 1;
+      level += 1;
+      if (level > levels) levels = level;
+    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) level -= 1;
+  }
+  return { count, levels };
 }
 
 function readText(collected: Collected, contentType: string | null, json: boolean, options: ReadOptions): ReadBody {
   const { bytes, cut } = collected;
   const text = decode(bytes, contentType, cut === null);
   if (json && cut === null && text.trim() !== '') {
-    if (!options.reservation.grow(containers(bytes) * COST_PER_CONTAINER)) throw overloaded();
+    const { count, levels } = containersOf(bytes);
+    if (levels > MAX_LEVELS) return { type: 'text', text, cut };
+    if (!options.reservation.grow(count * COST_PER_CONTAINER)) throw overloaded();
     try {
       return { type: 'json', value: JSON.parse(text) as unknown };
     } catch {

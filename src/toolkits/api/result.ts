@@ -1,4 +1,4 @@
-import { REDACTED } from '../../core/redact.ts';
+import { createScrubber, type Scrubber } from '../credential-scrub.ts';
 import { isSafe } from './arguments.ts';
 import { shownHeaders } from './header-rules.ts';
 import type { Issue, Operation } from './openapi/description.ts';
@@ -21,16 +21,19 @@ export type InvokeResult = {
 
 export type ToolResult = Record<string, unknown>;
 
-/** @param clean takes out of the whole result what must not come back */
+/** @param scrubber takes out of the whole result what must not come back */
 export function toolResult(
   structured: object,
-  options: { isError?: boolean; attached?: object[]; clean?: (text: string) => string } = {},
+  options: { isError?: boolean; attached?: object[]; scrubber?: Scrubber } = {},
 ): ToolResult {
+  const { scrubber } = options;
   const written = JSON.stringify(structured);
-  const text = options.clean?.(written) ?? written;
+  // Looked for in the text, which is fast, and taken out of the values, which stay what they are.
+  const isClean = scrubber === undefined || scrubber.text(written) === written;
+  const shown = isClean ? structured : (scrubber.value(structured) as object);
   return {
-    content: [{ type: 'text', text }, ...(options.attached ?? [])],
-    structuredContent: text === written ? structured : (JSON.parse(text) as object),
+    content: [{ type: 'text', text: isClean ? written : JSON.stringify(shown) }, ...(options.attached ?? [])],
+    structuredContent: shown,
     ...(options.isError ? { isError: true } : {}),
   };
 }
@@ -49,15 +52,6 @@ export function refusedCall(issues: readonly Issue[], advice: string | null): To
     error: `Nothing was sent. Correct these arguments: ${named}.`,
   };
   return toolResult(result, { isError: true });
-}
-
-/** Shorter texts are found in too much that has nothing to do with the credential. */
-const SCRUBBED_LENGTH = 16;
-
-/** An upstream that echoes requests would hand the credential to whoever may call it. */
-export function scrubber(secrets: readonly string[]): (text: string) => string {
-  const long = secrets.filter((secret) => secret.length >= SCRUBBED_LENGTH);
-  return (text) => long.reduce((clean, secret) => clean.replaceAll(secret, REDACTED), text);
 }
 
 /** @param parameter the query parameter that carries the credential: an upstream's own links repeat it */
@@ -174,7 +168,7 @@ export function answerResult(answer: Answer): ToolResult {
     duration_ms: Math.round(answer.duration_ms),
     error: status >= 400 ? `The API answered ${request.method} with HTTP ${status}.` : null,
   };
-  return toolResult(result, { attached: attachment(answer), clean: scrubber(answer.secrets) });
+  return toolResult(result, { attached: attachment(answer), scrubber: createScrubber(answer.secrets) });
 }
 
 /** The hints of MCP for one operation: they follow its method. */

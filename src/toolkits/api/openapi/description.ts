@@ -129,4 +129,8 @@ export interface Description {
   build(operation: Operation, given: OperationArguments): BuiltRequest;
 }
 
+/** Takes as long as the text is, and nobody else is served meanwhile: large YAML is made JSON before, elsewhere. */
 export type ParseDescription = (text: string, options: ParseOptions) => ParsedDescription;
+
+/** YAML as JSON, without holding anybody up; JSON as it is. */
+export type JsonOf = (text: string) => Promise<{ ok: true; text: string } | { ok: false; issues: Issue[] }>;

@@ -1,10 +1,11 @@
-import { Composer, type CST, Parser } from 'yaml';
 import type { Issue } from './description.ts';
 import { asNode, type DocumentNode, listAt, member, nodeAt, textAt } from './document-node.ts';
+import { readYaml } from './yaml-text.js';
 
 const MAX_BYTES = 33_554_432;
 /** `yaml` reads about 1 MB a second, `JSON.parse` more than 100. */
 const YAML_SHARE = 8;
+export const MAX_YAML_BYTES = MAX_BYTES / YAML_SHARE;
 /** A chain of `$ref`s to `$ref`s; real ones have three links. */
 const MAX_LINKS = 16;
 
@@ -25,11 +26,15 @@ function jsonFault(error: unknown, text: string): string {
   return `The description begins as JSON and is not: ${line === undefined ? 'it ends too early' : `see line ${line}`}.`;
 }
 
+export function beginsLikeJson(text: string): boolean {
+  return /^\s*[{[]/.test(text.slice(0, 1000));
+}
+
 function parsed(text: string, limit: number): { value: unknown } | ReadDocument {
   const bytes = Buffer.byteLength(text);
   if (bytes > limit) return tooLarge(bytes, limit, 'JSON');
   const body = text.replace(/^\uFEFF/, '');
-  if (/^\s*[{[]/.test(body.slice(0, 1000))) {
+  if (beginsLikeJson(body)) {
     try {
       return { value: JSON.parse(body) };
     } catch (error) {
@@ -43,41 +48,9 @@ function parsed(text: string, limit: number): { value: unknown } | ReadDocument 
   return fromYaml(body);
 }
 
-/**
- * Levels of a document. The composer of `yaml` recurses, and a stack that ends inside of the regular expression engine
- * takes the whole process down instead of throwing (lesson 38).
- */
-const MAX_LEVELS = 200;
-
-function isTooDeep(tokens: readonly CST.Token[]): boolean {
-  let level: unknown[] = [...tokens];
-  for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > MAX_LEVELS) return true;
-    const next: unknown[] = [];
-    for (const token of level) {
-      next.push(...[member(token, 'value')].filter((value) => typeof value === 'object'));
-      for (const item of listAt(token, 'items')) next.push(member(item, 'key'), member(item, 'value'));
-    }
-    level = next.filter((token) => asNode(token) !== undefined);
-  }
-  return false;
-}
-
 function fromYaml(text: string): { value: unknown } | ReadDocument {
-  try {
-    const tokens = [...new Parser().parse(text)];
-    if (isTooDeep(tokens)) return refused(`The description is nested more than ${MAX_LEVELS} levels deep.`);
-    const composer = new Composer({ strict: false, uniqueKeys: false, logLevel: 'silent', merge: true });
-    const [document] = composer.compose(tokens, true, text.length);
-    const fault = document?.errors[0];
-    if (document === undefined || fault !== undefined) {
-      const line = text.slice(0, fault?.pos[0] ?? 0).split('\n').length;
-      return refused(`The description is neither JSON nor YAML: see line ${line}.`);
-    }
-    return { value: document.toJS({ maxAliasCount: 1000 }) as unknown };
-  } catch {
-    return refused('The description is neither JSON nor YAML, or repeats itself beyond what can be read.');
-  }
+  const read = readYaml(text);
+  return 'value' in read ? read : refused(read.message);
 }
 
 /** JSON or YAML → its root object, the text's size bounded first. */

@@ -16,6 +16,8 @@ import { ownServerPath, rootServerPath } from './server-path.ts';
 
 const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace', 'query'];
 const SUMMARY_CHARACTERS = 300;
+/** Twice what the largest known API has. Each costs a kilobyte, and 32 MiB have room for two million. */
+const MAX_OPERATIONS = 20_000;
 
 /** An operation together with where its text lies in the document. */
 export type ListedOperation = {
@@ -103,6 +105,10 @@ export function listOperations(document: Document, baseUrl: string, warnings: Se
         tags: tagsOf(node),
         deprecated: flagAt(node, 'deprecated'),
       };
+      if (listed.length === MAX_OPERATIONS) {
+        warnings.add(`Only the first ${MAX_OPERATIONS} operations are listed.`);
+        return listed;
+      }
       const serverPath = serverPathOf(node, pathServer, `${method} ${path}`);
       listed.push({ operation, node, pathItem, template, serverPath });
     }

@@ -1,0 +1,40 @@
+import { REDACTED } from '../core/redact.ts';
+
+/** Shorter texts are found in too much that has nothing to do with the credential. */
+const SCRUBBED_LENGTH = 16;
+
+const quoted = (text: string) => JSON.stringify(text).slice(1, -1);
+const inLowerCase = (encoded: string) => encoded.replace(/%[0-9A-F]{2}/g, (octet) => octet.toLowerCase());
+
+/** How a text comes back: as it is, in JSON and in JSON within JSON, in a URL and in one within a URL, in a form. */
+function formsOf(secret: string): string[] {
+  // Half of a surrogate pair has no encoding.
+  if (!secret.isWellFormed()) return [secret];
+  const url = encodeURIComponent(secret);
+  const form = new URLSearchParams([['', secret]]).toString().slice(1);
+  const inUrls = [url, form, encodeURIComponent(url), encodeURIComponent(form)];
+  return [secret, quoted(secret), quoted(quoted(secret)), ...inUrls, ...inUrls.map(inLowerCase)];
+}
+
+export type Scrubber = {
+  /** Of a text that is shown to a caller. */
+  text(text: string): string;
+  /** Of a value that is written as JSON: its texts, names and numbers. It must not be nested too deep to be written. */
+  value(value: unknown): unknown;
+};
+
+/** Takes a credential out of what is shown: an upstream that echoes requests would hand it to whoever may call it. */
+export function createScrubber(secrets: readonly string[]): Scrubber {
+  const long = secrets.filter((secret) => secret.length >= SCRUBBED_LENGTH);
+  // The longest first: one form may be a part of another.
+  const forms = [...new Set(long.flatMap(formsOf))].sort((a, b) => b.length - a.length);
+  const text = (given: string) => forms.reduce((clean, form) => clean.replaceAll(form, REDACTED), given);
+  const value = (given: unknown): unknown => {
+    if (typeof given === 'string') return text(given);
+    if (typeof given === 'number') return text(String(given)) === String(given) ? given : REDACTED;
+    if (Array.isArray(given)) return given.map(value);
+    if (typeof given !== 'object' || given === null) return given;
+    return Object.fromEntries(Object.entries(given).map(([name, one]) => [text(name), value(one)]));
+  };
+  return { text, value };
+}
