@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
+import { systemClock } from './clock.ts';
 import { AppError } from './core/errors.ts';
 
 export type Listener = {
@@ -31,7 +32,9 @@ export async function listen(address: { host: string; port: number }): Promise<L
   const unavailable = (text: string) => async () =>
     new Response(`${text}\n`, { status: 503, headers: { 'retry-after': '1' } });
   let handler: (request: Request) => Promise<Response> = unavailable('Starting. Try again in a moment.');
-  const server = createServer(getRequestListener((request) => handler(request), { overrideGlobalObjects: false }));
+  const answer = async (request: Request, { outgoing }: { outgoing: { destroy(): void } }) =>
+    brokenOff(await handler(request), () => outgoing.destroy());
+  const server = createServer(getRequestListener(answer, { overrideGlobalObjects: false }));
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   await bind(server, address);
@@ -53,6 +56,30 @@ export async function listen(address: { host: string; port: number }): Promise<L
       await closed;
     },
   };
+}
+
+/** The library waits a millisecond for a second piece before it sends the headers and the first. */
+const BREAK_AFTER_MS = 10;
+
+/**
+ * The library ends an answer whose body breaks with the words of the error, prints them, and its client takes a part
+ * for the whole. Here what came is sent, and then the connection breaks, too. Its reader is watched instead of a
+ * stream laid around the body: that costs nothing.
+ */
+function brokenOff(response: Response, breakOff: () => void): Response {
+  const { body } = response;
+  if (!body) return response;
+  const reader = body.getReader();
+  const read = reader.read.bind(reader);
+  reader.read = () =>
+    read().catch(async () => {
+      await systemClock.sleep(BREAK_AFTER_MS);
+      breakOff();
+      return { done: true, value: undefined };
+    });
+  Object.defineProperty(reader, 'closed', { value: reader.closed.catch(() => undefined) });
+  Object.defineProperty(body, 'getReader', { value: () => reader });
+  return response;
 }
 
 const EVERY_INTERFACE = new Set(['0.0.0.0', '::']);

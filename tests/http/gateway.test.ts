@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, request as rawRequest, type ServerResponse } from 'node:http';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { accessRules } from '../../src/core/access-rule.ts';
@@ -234,5 +235,39 @@ describe('the gateway for programs', () => {
     client.end();
     await vi.waitFor(() => expect(gone).toBe(1));
     await expect((await send('/shop/breaks')).text()).rejects.toThrow();
+  });
+
+  it('breaks an answer off where the API does, without a word of ours in it', async () => {
+    const { origin } = await serve((_incoming, response) => {
+      response.writeHead(200, { 'content-type': 'text/plain' });
+      response.write('begun');
+      setImmediate(() => response.destroy());
+    });
+    const client = rawRequest(`${origin}/api/v1/gateway/shop/a`, { headers: { 'x-api-key': AGENT_KEY } }).end();
+    const [answer] = (await once(client, 'response')) as [IncomingMessage];
+    let text = '';
+    answer.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    const [error] = (await once(answer, 'error')) as [Error];
+    expect({ status: answer.statusCode, text, complete: answer.complete }).toEqual({
+      status: 200,
+      text: 'begun',
+      complete: false,
+    });
+    expect(error.message).toBe('aborted');
+  });
+
+  it.each(['GET', 'HEAD'])('refuses the body of a %s, which would not reach the API', async (method) => {
+    let asked = 0;
+    const { origin } = await serve((_incoming, response) => {
+      asked += 1;
+      response.end();
+    });
+    const headers = { 'x-api-key': AGENT_KEY, 'content-length': 2 };
+    const client = rawRequest(`${origin}/api/v1/gateway/shop/_search`, { method, headers }).end('{}');
+    const [answer] = (await once(client, 'response')) as [IncomingMessage];
+    answer.resume();
+    expect({ status: answer.statusCode, asked }).toEqual({ status: 400, asked: 0 });
   });
 });

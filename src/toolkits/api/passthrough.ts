@@ -24,6 +24,11 @@ function refuse(path: string, message: string): AppError {
   });
 }
 
+/** A standard request has none by these methods: what the caller sent beside it would be lost without a word. */
+function announcesBody(headers: Headers): boolean {
+  return (headers.get('content-length') ?? '0') !== '0' || headers.has('transfer-encoding');
+}
+
 function targetOf({ context }: InvokeDeps, request: Request): URL {
   const { pathname, search } = new URL(request.url);
   const target = requestTarget(String(context.config.base_url), pathname, search.slice(1));
@@ -34,7 +39,7 @@ function targetOf({ context }: InvokeDeps, request: Request): URL {
   }
   const { method } = request;
   if (UNSENT_METHODS.has(method.toUpperCase())) throw refuse('method', `${method} is not passed on`);
-  if (request.body !== null && (method === 'GET' || method === 'HEAD')) {
+  if ((method === 'GET' || method === 'HEAD') && announcesBody(request.headers)) {
     throw refuse('body', `must be left out: ${method} carries none`);
   }
   return target.url;
