@@ -1,4 +1,12 @@
-import type { AuthEvent, Connection, OAuthStatus } from '../../src/contract/schemas.ts';
+import type { ToolChangeList } from '../../src/contract/call-schemas.ts';
+import type { GatewayStatus } from '../../src/contract/gateway-schemas.ts';
+import {
+  type AuthEvent,
+  CALL_OUTCOMES,
+  type CallList,
+  type Connection,
+  type OAuthStatus,
+} from '../../src/contract/schemas.ts';
 
 const MINUTE = 60_000;
 
@@ -145,6 +153,35 @@ export function misconfiguredStatus(): OAuthStatus {
   });
 }
 
+export function answering(over: Partial<GatewayStatus> = {}): GatewayStatus {
+  return {
+    state: 'ok',
+    tools: 23,
+    prompts: 2,
+    resources: 140,
+    listed_at: at(-3),
+    last_success_at: at(-0.5),
+    last_error: null,
+    ...over,
+  };
+}
+
+export const NEVER_LISTED = { tools: 0, prompts: 0, resources: 0, listed_at: null, last_success_at: null } as const;
+
+export function down(name: string, over: Partial<GatewayStatus> = {}): GatewayStatus {
+  return answering({
+    state: 'unavailable',
+    listed_at: at(-190),
+    last_success_at: at(-184),
+    last_error: {
+      code: 'upstream_unreachable',
+      message: `The upstream of mcp/${name} cannot be reached: it does not accept connections. Nothing was sent; try again later.`,
+      at: at(-2),
+    },
+    ...over,
+  });
+}
+
 export function connection(name: string, over: Partial<Connection> = {}): Connection {
   return {
     kind: 'mcp',
@@ -157,7 +194,7 @@ export function connection(name: string, over: Partial<Connection> = {}): Connec
     updated_at: at(-60 * 24 * 12),
     updated_by: 'dana@example.com',
     oauth: connectedStatus(),
-    gateway: null,
+    gateway: answering(),
     ...over,
   };
 }
@@ -178,6 +215,48 @@ export function history(name: string, count: number): AuthEvent[] {
       detail: first
         ? { scope: 'openid offline_access', has_refresh_token: true, expires_at: at(-18 - index * 55 + 60) }
         : { reason: 'access_token_expiring', rotated_refresh: true, duration_ms: 312 + index },
+    };
+  });
+}
+
+const TOOLS = ['list_issues', 'create_issue', 'search', null] as const;
+
+/** The newest first, every outcome in turn. */
+export function calls(name: string, count: number, kind = 'mcp'): CallList['calls'] {
+  return Array.from({ length: count }, (_, index) => {
+    const tool = TOOLS[index % TOOLS.length] ?? null;
+    return {
+      id: `call-${name}-${index}`,
+      occurred_at: at(-0.3 - index * 7),
+      connection_kind: kind,
+      connection_name: name,
+      actor: index % 3 === 0 ? 'apikey:nightly-agents' : 'dana@example.com',
+      method: tool ? 'tools/call' : 'resources/read',
+      tool,
+      operation: null,
+      outcome: CALL_OUTCOMES[index % CALL_OUTCOMES.length] ?? 'ok',
+      duration_ms: 14 + index * 311,
+      request_bytes: 120 + index * 900,
+      response_bytes: index % 4 === 3 ? null : 2_600 * (index + 1) ** 2,
+      era: 'modern' as const,
+      arguments: null,
+      replica_id: 'replica-1',
+    };
+  });
+}
+
+/** The newest first. */
+export function toolChanges(count: number): ToolChangeList['tool_changes'] {
+  return Array.from({ length: count }, (_, index) => {
+    const change = (['changed', 'added', 'removed'] as const)[index % 3] ?? 'changed';
+    return {
+      id: `change-${index}`,
+      occurred_at: at(-60 * (index + 1)),
+      tool: ['create_issue', 'archive_issue', 'find_by_label'][index % 3] ?? 'tool',
+      change,
+      parts: change === 'changed' ? (['description', 'inputSchema'] as const).slice() : [],
+      before_digest: change === 'added' ? null : 'a'.repeat(64),
+      after_digest: change === 'removed' ? null : 'b'.repeat(64),
     };
   });
 }

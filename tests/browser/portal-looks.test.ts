@@ -2,17 +2,22 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AuthEvent } from '../../src/contract/schemas.ts';
 import { axeFindings, buildPortal, launchBrowser, overflow, screenshot } from './browser-page.ts';
 import {
+  answering,
   at,
+  calls,
   connectedStatus,
   connection,
+  down,
   failingStatus,
   GETS_TOKEN,
   history,
   incidentStatus,
   misconfiguredStatus,
+  NEVER_LISTED,
   neverConnectedStatus,
   ownClientStatus,
   revokedStatus,
+  toolChanges,
 } from './fixtures.ts';
 import { emptyWorld, startStub, type World } from './stub-platform.ts';
 
@@ -26,20 +31,33 @@ function invalid() {
     summary:
       'The stored configuration is not valid: endpoint must be an absolute http or https URL. Correct it and save.',
   });
-  return connection('broken', { issues, oauth, config: { endpoint: 'mcp.example.com', auth_mode: 'oauth' } });
+  return connection('broken', {
+    issues,
+    oauth,
+    gateway: null,
+    config: { endpoint: 'mcp.example.com', auth_mode: 'oauth' },
+  });
 }
 
 function oneOfEach() {
   return [
     connection('linear', { description: 'Issues and projects of the product team.' }),
     connection('github', { oauth: failingStatus() }),
-    connection('notion', { oauth: neverConnectedStatus() }),
+    connection('notion', {
+      oauth: neverConnectedStatus(),
+      gateway: answering({ ...NEVER_LISTED, state: 'needs_person' }),
+    }),
     connection('salesforce', { oauth: revokedStatus('idp') }),
     connection('snowflake', { oauth: misconfiguredStatus(), source: 'file' }),
     invalid(),
-    connection('docs', { oauth: null, config: { endpoint: 'http://127.0.0.1:3001/mcp', auth_mode: 'none' } }),
+    connection('docs', {
+      oauth: null,
+      gateway: down('docs'),
+      config: { endpoint: 'http://127.0.0.1:3001/mcp', auth_mode: 'none' },
+    }),
     connection('weather', {
       oauth: null,
+      gateway: answering(NEVER_LISTED),
       config: { endpoint: 'https://weather.example/mcp', auth_mode: 'api_key', credential: '[REDACTED]' },
     }),
     connection(LONG, {
@@ -84,7 +102,7 @@ function tellingEvents(): AuthEvent[] {
   }));
 }
 
-type Scene = { path: string; world: Partial<World>; ready: string; click?: string };
+type Scene = { path: string; world: Partial<World>; ready: string; click?: readonly string[] };
 
 const cardScene = (name: string, oauth: ReturnType<typeof connectedStatus>, events = history(name, 6)): Scene => ({
   path: `/connections/mcp/${name}`,
@@ -153,7 +171,63 @@ const SCENES: Record<string, Scene> = {
       },
     },
     ready: 'Last changed',
-    click: 'Test now',
+    click: ['Test now'],
+  },
+  'upstream-down': {
+    path: '/connections/mcp/docs',
+    world: { connections: oneOfEach() },
+    ready: 'Last changed',
+  },
+  'upstream-never-listed': {
+    path: '/connections/mcp/weather',
+    world: { connections: oneOfEach() },
+    ready: 'Last changed',
+    click: ['Calls', 'Tool changes'],
+  },
+  'upstream-api': {
+    path: '/connections/api/github',
+    world: {
+      connections: [
+        connection('github', {
+          kind: 'api',
+          oauth: null,
+          gateway: answering({ tools: 4, prompts: 0, resources: 0 }),
+          config: { base_url: 'https://api.github.example', auth_mode: 'bearer', credential: '[REDACTED]' },
+        }),
+      ],
+    },
+    ready: 'Last changed',
+  },
+  calls: {
+    path: '/connections/mcp/linear',
+    world: {
+      connections: oneOfEach(),
+      calls: [
+        ...calls('linear', 1).map((call) => ({
+          ...call,
+          id: 'long',
+          tool: 'a_tool_with_a_name_that_goes_on_'.repeat(4),
+          operation: '/repos/{owner}/{repo}/issues',
+        })),
+        ...calls('linear', 11),
+      ],
+      notRecorded: { calls: 12_345, since: at(-300), until: at(-280) },
+      toolChanges: toolChanges(12),
+    },
+    ready: 'Last changed',
+    click: ['Calls', 'Tool changes', 'History'],
+  },
+  'calls-error': {
+    path: '/connections/mcp/linear',
+    world: {
+      connections: oneOfEach(),
+      failures: {
+        calls: { code: 'database_unavailable', detail: 'The database cannot be reached. Try again.' },
+        toolChanges: { code: 'database_unavailable', detail: 'The database cannot be reached. Try again.' },
+      },
+    },
+    ready: 'Last changed',
+    click: ['Calls', 'Tool changes', 'History'],
   },
   'card-invalid': { path: '/connections/mcp/broken', world: { connections: [invalid()] }, ready: 'Last changed' },
   'card-long': { path: `/connections/mcp/${LONG}`, world: { connections: oneOfEach() }, ready: 'Last changed' },
@@ -163,12 +237,17 @@ const SCENES: Record<string, Scene> = {
     ready: 'Declared in the configuration file',
   },
   'without-oauth': { path: '/connections/mcp/weather', world: { connections: oneOfEach() }, ready: 'Last changed' },
-  edit: { path: '/connections/mcp/linear', world: { connections: oneOfEach() }, ready: 'Last changed', click: 'Edit' },
+  edit: {
+    path: '/connections/mcp/linear',
+    world: { connections: oneOfEach() },
+    ready: 'Last changed',
+    click: ['Edit'],
+  },
   delete: {
     path: '/connections/mcp/linear',
     world: { connections: oneOfEach() },
     ready: 'Last changed',
-    click: 'Delete',
+    click: ['Delete'],
   },
   'not-found': { path: '/nowhere', world: {}, ready: 'There is no such page' },
 };
@@ -205,8 +284,9 @@ describe('the look of the portal, in a real browser', () => {
             const page = await context.newPage();
             await page.goto(stub.url + scene.path);
             await page.getByText(scene.ready).first().waitFor();
-            if (scene.click) await page.getByRole('button', { name: scene.click, exact: true }).click();
-            await page.getByText('Loading').first().waitFor({ state: 'detached' });
+            for (const name of scene.click ?? []) await page.getByRole('button', { name, exact: true }).click();
+            // Each list that was unfolded has its own.
+            await page.waitForFunction("!document.body.textContent.includes('Loading ')");
             await screenshot(page, `${name}-${colorScheme}-${size}`);
             const problems = [...(await axeFindings(page))];
             const wider = await overflow(page);

@@ -1,6 +1,18 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { axeFindings, buildPortal, launchBrowser } from './browser-page.ts';
-import { at, connectedStatus, connection, history, neverConnectedStatus, revokedStatus } from './fixtures.ts';
+import {
+  answering,
+  at,
+  calls,
+  connectedStatus,
+  connection,
+  down,
+  history,
+  NEVER_LISTED,
+  neverConnectedStatus,
+  revokedStatus,
+  toolChanges,
+} from './fixtures.ts';
 import { emptyWorld, startStub, type World } from './stub-platform.ts';
 
 const LINEAR = '/connections/mcp/linear';
@@ -255,6 +267,86 @@ describe('the portal, in a real browser', () => {
     expect(await button('Load more').count()).toBe(0);
     await page.getByRole('button', { name: 'History' }).click();
     await expect.poll(() => rows.count()).toBe(0);
+  });
+
+  it('tells on the list which upstreams are unavailable or were never listed, and leaves the OAuth state as it is', async () => {
+    world.connections = [
+      connection('linear'),
+      connection('github', { gateway: down('github') }),
+      connection('docs', { oauth: null, gateway: answering(NEVER_LISTED) }),
+      connection('notion', {
+        oauth: neverConnectedStatus(),
+        gateway: answering({ ...NEVER_LISTED, state: 'needs_person' }),
+      }),
+    ];
+    await open('/connections');
+    const row = (name: string) => page.getByRole('listitem').filter({ has: page.getByRole('link', { name }) });
+    expect(await row('github').textContent()).toMatch(/Connected.*Upstream unavailable/);
+    expect(await row('docs').textContent()).toContain('Never listed');
+    expect(await row('notion').textContent()).toMatch(/Never connected(?!.*(Never listed|Needs a person))/);
+    expect(await row('linear').textContent()).not.toMatch(/Upstream|listed/);
+  });
+
+  it('says of an upstream how it is, what failed last and when, and what it offers', async () => {
+    world.connections = [connection('linear', { gateway: down('linear') })];
+    await open(LINEAR);
+    const card = page.getByRole('region', { name: 'Upstream' });
+    await card.waitFor();
+    expect(await card.textContent()).toMatch(
+      /Upstream unavailable.*Check that its server runs.*Last success3 hours ago.*Tools23.*Last failure2 minutes ago.*does not accept connections/,
+    );
+    world.connections = [connection('linear', { gateway: answering() })];
+    await card.getByText('Upstream answers').waitFor();
+    expect(await card.textContent()).toContain('None since this server started');
+  });
+
+  it('shows the newest 30 calls when they are asked for, more on request, and narrows them by outcome', async () => {
+    world.calls = calls('linear', 40);
+    const rows = page.locator('[data-call]');
+    await open(LINEAR);
+    await seen('Last changed');
+    expect(asked('calls')).toEqual([]);
+    await button('Calls').click();
+    await expect.poll(() => rows.count()).toBe(30);
+    expect(await rows.first().textContent()).toMatch(
+      /list_issues.*Answered · API key nightly-agents · 14 ms · 120 B sent/,
+    );
+    await page.getByRole('region', { name: 'Calls' }).getByRole('button', { name: 'Load more' }).click();
+    await expect.poll(() => rows.count()).toBe(40);
+    await page.getByLabel('Outcome').selectOption('No answer in time');
+    await expect.poll(() => rows.count()).toBe(4);
+    await page.getByLabel('Outcome').selectOption('Every failure');
+    await expect.poll(() => rows.count()).toBe(28);
+    expect(await page.locator('[data-call=ok]').count()).toBe(0);
+    world.calls = [];
+    await seen('No call is recorded that ended so.');
+  });
+
+  it('says how many calls have no record, and does not take a failed load for an empty list', async () => {
+    world.notRecorded = { calls: 1_280, since: at(-300), until: at(-280) };
+    await open(LINEAR);
+    await button('Calls').click();
+    await seen('Not recorded: 1,280 calls');
+    await seen('No call is recorded.');
+    world.failures.calls = { code: 'database_unavailable', detail: 'The database cannot be reached.' };
+    world.failures.toolChanges = world.failures.calls;
+    await open(LINEAR);
+    await button('Calls').click();
+    await button('Tool changes').click();
+    await seen('The calls could not be loaded');
+    await seen('The tool changes could not be loaded');
+    expect(await page.getByText(/No call is recorded|No tool has changed/).count()).toBe(0);
+  });
+
+  it('lists how the tools changed, newest first, and which parts', async () => {
+    world.toolChanges = toolChanges(12);
+    const rows = page.locator('[data-tool-change]');
+    await open(LINEAR);
+    await button('Tool changes').click();
+    await expect.poll(() => rows.count()).toBe(10);
+    expect(await rows.first().textContent()).toMatch(/create_issue1 hour agoChanged: description, input schema/);
+    await page.getByRole('region', { name: 'Tool changes' }).getByRole('button', { name: 'Load more' }).click();
+    await expect.poll(() => rows.count()).toBe(12);
   });
 
   it('does not take a failed load for an empty history or an empty list', async () => {

@@ -1,9 +1,11 @@
 import type { AddressInfo } from 'node:net';
 import { serve } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
+import type { ToolChangeList } from '../../src/contract/call-schemas.ts';
 import { API_PREFIX } from '../../src/contract/endpoints.ts';
 import {
   type AuthEvent,
+  type CallList,
   type Connection,
   ERROR_TABLE,
   type ErrorCode,
@@ -15,13 +17,27 @@ import {
 import { createPortal } from '../../src/http/portal.ts';
 
 export type Failure = { code: ErrorCode; detail: string; issues?: FieldIssue[] };
-type Operation = 'list' | 'get' | 'put' | 'delete' | 'test' | 'connect' | 'refresh' | 'disconnect' | 'history';
+type Operation =
+  | 'list'
+  | 'get'
+  | 'put'
+  | 'delete'
+  | 'test'
+  | 'connect'
+  | 'refresh'
+  | 'disconnect'
+  | 'history'
+  | 'calls'
+  | 'toolChanges';
 
 /** What the stub knows and what it was asked; a test reads and changes it at will. */
 export type World = {
   signedIn: boolean;
   connections: Connection[];
   events: AuthEvent[];
+  calls: CallList['calls'];
+  notRecorded: CallList['not_recorded'];
+  toolChanges: ToolChangeList['tool_changes'];
   failures: Partial<Record<Operation, Failure>>;
   testResult: ToolkitTest;
   afterRefresh: OAuthStatus | null;
@@ -33,6 +49,9 @@ export function emptyWorld(): World {
     signedIn: true,
     connections: [],
     events: [],
+    calls: [],
+    notRecorded: null,
+    toolChanges: [],
     failures: {},
     testResult: {
       ok: true,
@@ -132,6 +151,38 @@ function mountOAuth(app: Hono, world: World): void {
   app.get('/idp/authorize', (context) => context.html('<!doctype html><title>IdP</title><h1>Identity provider</h1>'));
 }
 
+/** A page of what is sorted newest first, as the query asks for it. */
+function pageOf<Item extends { id: string }>(context: Context, all: readonly Item[]) {
+  const limit = Number(context.req.query('limit') ?? 30);
+  const before = context.req.query('before');
+  const rest = before === undefined ? all : all.slice(all.findIndex(({ id }) => id === before) + 1);
+  const items = rest.slice(0, limit);
+  return { items, next_before: rest.length > limit ? (items.at(-1)?.id ?? null) : null };
+}
+
+function mountRecords(app: Hono, world: World): void {
+  app.get(`${API_PREFIX}/calls`, (context) => {
+    if (world.failures.calls) return problem(world.failures.calls);
+    const query = context.req.queries();
+    world.requests.push({ operation: 'calls', body: query });
+    const asked = world.calls.filter(
+      ({ connection_kind, connection_name, outcome }) =>
+        query.kind?.[0] === connection_kind &&
+        query.name?.[0] === connection_name &&
+        (query.outcome?.includes(outcome) ?? true),
+    );
+    const { items, next_before } = pageOf(context, asked);
+    const body: CallList = { calls: items, next_before, not_recorded: world.notRecorded };
+    return Response.json(body);
+  });
+  app.get(`${API_PREFIX}/connections/:kind/:name/tool-changes`, (context) => {
+    if (world.failures.toolChanges) return problem(world.failures.toolChanges);
+    const { items, next_before } = pageOf(context, world.toolChanges);
+    const body: ToolChangeList = { tool_changes: items, next_before };
+    return Response.json(body);
+  });
+}
+
 /** The contract over the built portal, with answers that a test decides. */
 export async function startStub(folder: string, world: World) {
   const app = new Hono();
@@ -154,6 +205,7 @@ export async function startStub(folder: string, world: World) {
   });
   mountConnections(app, world);
   mountOAuth(app, world);
+  mountRecords(app, world);
   const portal = createPortal(folder, random);
   app.all('*', async ({ req }) => (await portal.serve(req.raw)) ?? new Response('not found', { status: 404 }));
   return await new Promise<{ url: string; close: () => Promise<void> }>((resolve) => {

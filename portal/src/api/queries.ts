@@ -1,18 +1,12 @@
-import {
-  infiniteQueryOptions,
-  keepPreviousData,
-  MutationCache,
-  QueryCache,
-  QueryClient,
-  queryOptions,
-} from '@tanstack/react-query';
+import { infiniteQueryOptions, MutationCache, QueryCache, QueryClient, queryOptions } from '@tanstack/react-query';
 import { createClient } from '../../../src/contract/client.ts';
 import { localSentence } from '../text/time.ts';
 import { loseSession } from './session.ts';
-import { ApiProblem, type ConnectionKey } from './wire.ts';
+import { ApiProblem, type CallOutcome, type ConnectionKey } from './wire.ts';
 
 const POLL_MS = 4_000;
-const HISTORY_PAGE = 30;
+const PAGE = 30;
+const SHORT_PAGE = 10;
 
 export const api = createClient({ baseUrl: '', fetch: (url, init) => fetch(url, init) });
 
@@ -51,20 +45,42 @@ export function connectionQuery(key: ConnectionKey) {
   });
 }
 
-export function historyQuery(key: ConnectionKey) {
+type Page = { next_before: string | null };
+
+/** A list of the server, newest first, one page after the other. */
+function pagesQuery<P extends Page>(
+  queryKey: readonly unknown[],
+  load: (page: { limit: number; before?: string }, signal: AbortSignal) => Promise<P>,
+  limit = PAGE,
+) {
   return infiniteQueryOptions({
-    queryKey: ['history', key.kind, key.name],
-    queryFn: ({ signal, pageParam }) =>
-      api.listConnectionEvents({
-        params: key,
-        query: { limit: HISTORY_PAGE, ...(pageParam === null ? {} : { before: pageParam }) },
-        signal,
-      }),
+    queryKey,
+    queryFn: ({ signal, pageParam }) => load({ limit, ...(pageParam === null ? {} : { before: pageParam }) }, signal),
     initialPageParam: null as string | null,
     getNextPageParam: (last) => last.next_before,
-    placeholderData: keepPreviousData,
     refetchInterval: POLL_MS,
   });
+}
+
+export function historyQuery(key: ConnectionKey) {
+  return pagesQuery(['history', key.kind, key.name], (page, signal) =>
+    api.listConnectionEvents({ params: key, query: page, signal }),
+  );
+}
+
+/** @param outcomes which ends of a call are asked for; empty: every one */
+export function callsQuery(key: ConnectionKey, outcomes: readonly CallOutcome[]) {
+  return pagesQuery(['calls', key.kind, key.name, outcomes], (page, signal) =>
+    api.listCalls({ query: { ...key, ...page, ...(outcomes.length > 0 ? { outcome: [...outcomes] } : {}) }, signal }),
+  );
+}
+
+export function toolChangesQuery(key: ConnectionKey) {
+  return pagesQuery(
+    ['tool-changes', key.kind, key.name],
+    (page, signal) => api.listToolChanges({ params: key, query: page, signal }),
+    SHORT_PAGE,
+  );
 }
 
 /** After anything that an operator did to one connection. */

@@ -2,9 +2,8 @@ import { Collapsible } from '@base-ui/react/collapsible';
 import { ChevronDown } from 'lucide-react';
 import { type AuthMode, type FieldIssue, REDACTED } from '../api/wire.ts';
 import { type ConfigField, type FormTexts, fieldsFor, issuesAt } from '../text/config-form.ts';
-import { CONTROL, type ControlProps, Field } from '../ui/field.tsx';
-import { DocumentInput } from './document-input.tsx';
-import { SecretInput } from './secret-input.tsx';
+import { Field } from '../ui/field.tsx';
+import { ConfigControl } from './config-control.tsx';
 
 type FieldsProps = {
   kind: string;
@@ -16,73 +15,6 @@ type FieldsProps = {
   onText: (key: string, text: string) => void;
 };
 
-function TextControl({ field, control, ...props }: FieldsProps & { field: ConfigField; control: ControlProps }) {
-  const { texts, stored, onText } = props;
-  const value = texts[field.key] ?? '';
-  const change = (event: { target: { value: string } }) => onText(field.key, event.target.value);
-  switch (field.type) {
-    case 'secret':
-      return (
-        <SecretInput
-          control={control}
-          text={value}
-          stored={stored[field.key] === REDACTED}
-          removable={!field.required}
-          onText={(text) => onText(field.key, text)}
-        />
-      );
-    case 'choice':
-    case 'flag':
-      return (
-        <select {...control} value={value} onChange={change} className={CONTROL}>
-          <option value="">Chosen by the platform</option>
-          {field.choices?.map((choice) => (
-            <option key={choice}>{choice}</option>
-          ))}
-        </select>
-      );
-    case 'json':
-    case 'map':
-    case 'pem':
-    case 'secret_map':
-      return (
-        <textarea
-          {...control}
-          rows={3}
-          value={value}
-          onChange={change}
-          spellCheck={false}
-          className={`${CONTROL} font-mono`}
-        />
-      );
-    case 'url':
-      return (
-        <input
-          {...control}
-          type="url"
-          inputMode="url"
-          value={value}
-          onChange={change}
-          placeholder="https://"
-          spellCheck={false}
-          className={`${CONTROL} font-mono`}
-        />
-      );
-    case 'document':
-      return (
-        <DocumentInput
-          control={control}
-          text={value}
-          stored={stored[field.key] === REDACTED}
-          onText={(text) => onText(field.key, text)}
-        />
-      );
-    case 'number':
-    case 'text':
-      return <input {...control} type="text" value={value} onChange={change} spellCheck={false} className={CONTROL} />;
-  }
-}
-
 function OneField({ field, ...props }: FieldsProps & { field: ConfigField }) {
   return (
     <Field
@@ -91,7 +23,15 @@ function OneField({ field, ...props }: FieldsProps & { field: ConfigField }) {
       optional={!field.required && field.type !== 'choice' && field.type !== 'flag'}
       issues={issuesAt(props.issues, field.key)}
     >
-      {(control) => <TextControl field={field} control={control} {...props} />}
+      {(control) => (
+        <ConfigControl
+          field={field}
+          control={control}
+          value={props.texts[field.key] ?? ''}
+          stored={props.stored[field.key] === REDACTED}
+          onText={(text) => props.onText(field.key, text)}
+        />
+      )}
     </Field>
   );
 }

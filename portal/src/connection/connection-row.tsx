@@ -4,8 +4,9 @@ import type { ReactNode } from 'react';
 import type { Connection } from '../api/wire.ts';
 import { AUTH_MODE_LABELS, authModeOf, destinationText, kindLabel, summaryText } from '../text/labels.ts';
 import { localSentence } from '../text/time.ts';
+import { upstreamAlarm } from '../text/upstream.ts';
 import { Time } from '../ui/time.tsx';
-import { ConnectionBadges } from './state-badges.tsx';
+import { ConnectionBadges, UpstreamBadge } from './state-badges.tsx';
 
 function Fact({ term, children }: { term: string; children: ReactNode }) {
   return (
@@ -18,6 +19,7 @@ function Fact({ term, children }: { term: string; children: ReactNode }) {
 
 export function ConnectionRow({ connection }: { connection: Connection }) {
   const { kind, name, oauth } = connection;
+  const alarm = upstreamAlarm(connection);
   const worst = oauth?.health === 'ok' ? oauth.findings.find(({ severity }) => severity === 'action') : undefined;
   return (
     <li className="relative grid gap-x-8 gap-y-3 px-5 py-5 transition-colors hover:bg-sunken sm:px-6 lg:grid-cols-[minmax(0,5fr)_minmax(0,6fr)]">
@@ -48,7 +50,10 @@ export function ConnectionRow({ connection }: { connection: Connection }) {
         )}
       </div>
       <div className="min-w-0 space-y-2">
-        <ConnectionBadges connection={connection} />
+        <span className="flex flex-wrap gap-1.5">
+          <ConnectionBadges connection={connection} />
+          {alarm && <UpstreamBadge standing={alarm} />}
+        </span>
         <p className="text-sm wrap-anywhere">{localSentence(summaryText(connection))}</p>
         {worst && <p className="text-sm text-warn wrap-anywhere">{localSentence(worst.sentence)}</p>}
         {(oauth?.forecast.lives_until || oauth?.last_refreshed_at || oauth?.next_refresh_at) && (

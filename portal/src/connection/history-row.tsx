@@ -15,8 +15,7 @@ import {
 import type { AuthEvent, AuthEventType } from '../api/wire.ts';
 import { eventHint } from '../text/event-hint.ts';
 import { actorLabel, EVENT_LABELS } from '../text/labels.ts';
-import { Time } from '../ui/time.tsx';
-import { TONE_BOX } from '../ui/tone.ts';
+import { RecordRow } from '../ui/record-row.tsx';
 
 const ICONS: Record<AuthEventType, LucideIcon> = {
   connect_started: LogIn,
@@ -36,25 +35,17 @@ const ICONS: Record<AuthEventType, LucideIcon> = {
 
 export function HistoryRow({ event }: { event: AuthEvent }) {
   const { label, tone } = EVENT_LABELS[event.event_type];
-  const Icon = ICONS[event.event_type];
   const hint = eventHint(event);
   return (
-    <li className="flex gap-3.5 py-3" data-event={event.event_type}>
-      <span className={`mt-0.5 grid size-7 shrink-0 place-items-center rounded-full border ${TONE_BOX[tone]}`}>
-        <Icon size={14} aria-hidden />
-      </span>
-      <div className="min-w-0 flex-1">
-        <div className="flex flex-wrap items-baseline justify-between gap-x-4">
-          <p className="text-sm font-medium">{label}</p>
-          <p className="text-[0.8125rem] text-ink-soft">
-            <Time iso={event.occurred_at} />
-          </p>
-        </div>
-        <p className="text-[0.8125rem] text-ink-soft wrap-anywhere">
-          <span title={event.actor}>{actorLabel(event.actor)}</span>
-          {hint && <> · {hint}</>}
-        </p>
-      </div>
-    </li>
+    <RecordRow
+      tone={tone}
+      icon={ICONS[event.event_type]}
+      title={label}
+      at={event.occurred_at}
+      data-event={event.event_type}
+    >
+      <span title={event.actor}>{actorLabel(event.actor)}</span>
+      {hint && <> · {hint}</>}
+    </RecordRow>
   );
 }

@@ -2,20 +2,12 @@ import type { ConnectionKey, CredentialState, Health, OAuthStatus } from '../api
 import { HEALTH_LABELS } from '../text/labels.ts';
 import { localSentence } from '../text/time.ts';
 import { Card } from '../ui/card.tsx';
-import type { Tone } from '../ui/tone.ts';
+import { TONE_EDGE, type Tone } from '../ui/tone.ts';
 import { Findings } from './findings.tsx';
 import { OAuthActions } from './oauth-actions.tsx';
 import { RevocationFacts } from './revocation-facts.tsx';
 import { HealthBadge, StateBadge } from './state-badges.tsx';
 import { StatusGrid } from './status-grid.tsx';
-
-const EDGE: Record<Tone, string> = {
-  good: 'border-good',
-  warn: 'border-warn',
-  bad: 'border-bad',
-  info: 'border-accent',
-  neutral: 'border-line-strong',
-};
 
 const STATE_EDGE: Record<CredentialState, (health: Health) => Tone> = {
   never_connected: () => 'neutral',
@@ -37,7 +29,7 @@ export function OAuthCard({ connectionKey, status }: { connectionKey: Connection
       }
     >
       <div className="space-y-5">
-        <div className={`space-y-1 border-l-3 pl-4 ${EDGE[tone]}`} aria-live="polite">
+        <div className={`space-y-1 border-l-3 pl-4 ${TONE_EDGE[tone]}`} aria-live="polite">
           <p className="wrap-anywhere">{localSentence(status.summary)}</p>
           {status.state === 'connected' && (
             <p className="text-sm text-ink-soft wrap-anywhere">{localSentence(status.forecast.sentence)}</p>

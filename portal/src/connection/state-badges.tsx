@@ -1,5 +1,6 @@
 import {
   CalendarClock,
+  CircleAlert,
   CircleCheck,
   CircleDashed,
   FileWarning,
@@ -12,7 +13,9 @@ import {
 } from 'lucide-react';
 import type { Connection, CredentialState, Health } from '../api/wire.ts';
 import { AUTH_MODE_LABELS, authModeOf, HEALTH_LABELS, STATE_LABELS } from '../text/labels.ts';
+import type { Standing } from '../text/upstream.ts';
 import { Badge } from '../ui/badge.tsx';
+import type { Tone } from '../ui/tone.ts';
 
 const STATE_ICONS: Record<CredentialState, LucideIcon> = {
   never_connected: CircleDashed,
@@ -28,6 +31,22 @@ const HEALTH_ICONS: Record<Health, LucideIcon> = {
   configuration_invalid: FileWarning,
   reconnect_soon: CalendarClock,
 };
+
+const UPSTREAM_ICONS: Record<Tone, LucideIcon> = {
+  good: CircleCheck,
+  warn: TriangleAlert,
+  bad: CircleAlert,
+  info: CircleDashed,
+  neutral: CircleDashed,
+};
+
+export function UpstreamBadge({ standing: { label, tone } }: { standing: Standing }) {
+  return (
+    <Badge tone={tone} icon={UPSTREAM_ICONS[tone]}>
+      {label}
+    </Badge>
+  );
+}
 
 export function StateBadge({ state }: { state: CredentialState }) {
   const { label, tone } = STATE_LABELS[state];

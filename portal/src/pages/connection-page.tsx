@@ -5,12 +5,15 @@ import { useEffect, useState } from 'react';
 import { connectionQuery } from '../api/queries.ts';
 import { ApiProblem, type Connection, type ConnectionKey } from '../api/wire.ts';
 import { now } from '../clock.ts';
+import { CallsPanel } from '../connection/calls-panel.tsx';
 import { ConfigCard } from '../connection/config-card.tsx';
 import { DeleteDialog } from '../connection/delete-dialog.tsx';
 import { HistoryPanel } from '../connection/history-panel.tsx';
 import { OAuthCard } from '../connection/oauth-card.tsx';
 import { ConnectionBadges } from '../connection/state-badges.tsx';
 import { TestPanel } from '../connection/test-panel.tsx';
+import { ToolChangesPanel } from '../connection/tool-changes-panel.tsx';
+import { UpstreamCard } from '../connection/upstream-card.tsx';
 import { AUTH_MODE_LABELS, authModeOf, destinationText, kindLabel } from '../text/labels.ts';
 import { localSentence } from '../text/time.ts';
 import { LoadError, Loading } from '../ui/load-states.tsx';
@@ -105,8 +108,15 @@ export function ConnectionPage({ connectionKey, returned }: ConnectionPageProps)
               </Notice>
             )}
             {current.oauth && <OAuthCard connectionKey={connectionKey} status={current.oauth} />}
+            <UpstreamCard connection={current} />
             <TestPanel connectionKey={connectionKey} />
             <ConfigCard connection={current} />
+          </>
+        )}
+        {(current || gone) && (
+          <>
+            <CallsPanel connectionKey={connectionKey} />
+            <ToolChangesPanel connectionKey={connectionKey} />
           </>
         )}
         {(current?.oauth || gone) && <HistoryPanel connectionKey={connectionKey} />}

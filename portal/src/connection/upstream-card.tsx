@@ -1,0 +1,67 @@
+import type { Connection, GatewayStatus } from '../api/wire.ts';
+import { localSentence } from '../text/time.ts';
+import { upstreamStanding } from '../text/upstream.ts';
+import { Card } from '../ui/card.tsx';
+import { Fact, Facts, Soft, TimeOr } from '../ui/facts.tsx';
+import { Time } from '../ui/time.tsx';
+import { TONE_EDGE } from '../ui/tone.ts';
+import { UpstreamBadge } from './state-badges.tsx';
+
+const SINCE_START = 'None since this server started';
+
+function LastFailure({ failure }: { failure: GatewayStatus['last_error'] }) {
+  return (
+    <Fact term="Last failure" wide>
+      {failure ? (
+        <>
+          <Time iso={failure.at} />
+          <span className="block">{localSentence(failure.message)}</span>
+        </>
+      ) : (
+        <Soft>{SINCE_START}</Soft>
+      )}
+    </Fact>
+  );
+}
+
+/** The tools of an API are this server's own, listed without asking it. */
+function UpstreamFacts({ gateway, ownTools }: { gateway: GatewayStatus; ownTools: boolean }) {
+  return (
+    <Facts>
+      {!ownTools && (
+        <>
+          <Fact term="Last success">
+            <TimeOr iso={gateway.last_success_at} otherwise={SINCE_START} />
+          </Fact>
+          <Fact term="Last listed">
+            <TimeOr iso={gateway.listed_at} otherwise="Never" />
+          </Fact>
+        </>
+      )}
+      <Fact term="Tools">{gateway.tools}</Fact>
+      {!ownTools && (
+        <>
+          <Fact term="Prompts">{gateway.prompts}</Fact>
+          <Fact term="Resources and templates">{gateway.resources}</Fact>
+        </>
+      )}
+      <LastFailure failure={gateway.last_error} />
+    </Facts>
+  );
+}
+
+/** How the server behind a connection is: apart from its OAuth state, which may be well while that is down. */
+export function UpstreamCard({ connection }: { connection: Connection }) {
+  const { gateway, kind } = connection;
+  const standing = upstreamStanding(connection);
+  return (
+    <Card title="Upstream" aside={<UpstreamBadge standing={standing} />}>
+      <div className="space-y-5">
+        <div className={`border-l-3 pl-4 ${TONE_EDGE[standing.tone]}`} aria-live="polite">
+          <p className="wrap-anywhere">{standing.sentence}</p>
+        </div>
+        {gateway && <UpstreamFacts gateway={gateway} ownTools={kind === 'api'} />}
+      </div>
+    </Card>
+  );
+}
