@@ -1,7 +1,7 @@
 import { Link } from '@tanstack/react-router';
 import { FileCog } from 'lucide-react';
 import type { ReactNode } from 'react';
-import type { Connection } from '../api/wire.ts';
+import type { Connection, OAuthStatus } from '../api/wire.ts';
 import { AUTH_MODE_LABELS, authModeOf, destinationText, kindLabel, summaryText } from '../text/labels.ts';
 import { localSentence } from '../text/time.ts';
 import { upstreamAlarm } from '../text/upstream.ts';
@@ -14,6 +14,27 @@ function Fact({ term, children }: { term: string; children: ReactNode }) {
       <dt className="text-ink-soft">{term}</dt>
       <dd>{children}</dd>
     </div>
+  );
+}
+
+function TokenFacts({ oauth }: { oauth: OAuthStatus }) {
+  const facts = [
+    ['Lives until', oauth.forecast.lives_until],
+    ['Refreshed', oauth.last_refreshed_at],
+    ['Next', oauth.next_refresh_at],
+  ] as const;
+  if (facts.every(([, iso]) => iso === null)) return null;
+  return (
+    <dl className="relative z-[1] flex w-fit flex-wrap gap-x-5 gap-y-1 text-[0.8125rem]">
+      {facts.map(
+        ([term, iso]) =>
+          iso && (
+            <Fact key={term} term={term}>
+              <Time iso={iso} />
+            </Fact>
+          ),
+      )}
+    </dl>
   );
 }
 
@@ -56,25 +77,7 @@ export function ConnectionRow({ connection }: { connection: Connection }) {
         </span>
         <p className="text-sm wrap-anywhere">{localSentence(summaryText(connection))}</p>
         {worst && <p className="text-sm text-warn wrap-anywhere">{localSentence(worst.sentence)}</p>}
-        {(oauth?.forecast.lives_until || oauth?.last_refreshed_at || oauth?.next_refresh_at) && (
-          <dl className="relative z-[1] flex w-fit flex-wrap gap-x-5 gap-y-1 text-[0.8125rem]">
-            {oauth.forecast.lives_until && (
-              <Fact term="Lives until">
-                <Time iso={oauth.forecast.lives_until} />
-              </Fact>
-            )}
-            {oauth.last_refreshed_at && (
-              <Fact term="Refreshed">
-                <Time iso={oauth.last_refreshed_at} />
-              </Fact>
-            )}
-            {oauth.next_refresh_at && (
-              <Fact term="Next">
-                <Time iso={oauth.next_refresh_at} />
-              </Fact>
-            )}
-          </dl>
-        )}
+        {oauth && <TokenFacts oauth={oauth} />}
       </div>
     </li>
   );
