@@ -104,9 +104,12 @@ function tellingEvents(): AuthEvent[] {
 
 type Scene = { path: string; world: Partial<World>; ready: string; click?: readonly string[] };
 
+const gatewayOf = ({ state }: ReturnType<typeof connectedStatus>) =>
+  state === 'connected' ? answering() : answering({ ...NEVER_LISTED, state: 'needs_person' });
+
 const cardScene = (name: string, oauth: ReturnType<typeof connectedStatus>, events = history(name, 6)): Scene => ({
   path: `/connections/mcp/${name}`,
-  world: { connections: [connection(name, { oauth })], events },
+  world: { connections: [connection(name, { oauth, gateway: gatewayOf(oauth) })], events },
   ready: 'Last changed',
 });
 

@@ -293,7 +293,7 @@ describe('the portal, in a real browser', () => {
     const card = page.getByRole('region', { name: 'Upstream' });
     await card.waitFor();
     expect(await card.textContent()).toMatch(
-      /Upstream unavailable.*Check that its server runs.*Last success3 hours ago.*Tools23.*Last failure2 minutes ago.*does not accept connections/,
+      /Upstream unavailable.*It cannot be reached.*Last success3 hours ago.*Last listed3 hours ago.*Offers23 tools, 2 prompts, 140 resources.*Last failure2 minutes ago.*does not accept connections/,
     );
     world.connections = [connection('linear', { gateway: answering() })];
     await card.getByText('Upstream answers').waitFor();

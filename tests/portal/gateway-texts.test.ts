@@ -9,10 +9,18 @@ import {
   sizeText,
 } from '../../portal/src/text/calls.ts';
 import { toolChangeText } from '../../portal/src/text/tool-changes.ts';
-import { upstreamAlarm, upstreamStanding } from '../../portal/src/text/upstream.ts';
+import { offersText, upstreamAlarm, upstreamStanding } from '../../portal/src/text/upstream.ts';
 import { CALL_OUTCOMES, ERROR_TABLE, type ErrorCode } from '../../src/contract/schemas.ts';
 import { TOOL_PARTS } from '../../src/core/tool-change.ts';
-import { answering, calls, connection, down, NEVER_LISTED, neverConnectedStatus } from '../browser/fixtures.ts';
+import {
+  answering,
+  calls,
+  connection,
+  down,
+  NEVER_LISTED,
+  neverConnectedStatus,
+  revokedStatus,
+} from '../browser/fixtures.ts';
 
 const withoutSignIn = { oauth: null, config: { endpoint: 'https://x.example/mcp', auth_mode: 'none' } };
 
@@ -55,6 +63,20 @@ describe('the words on an upstream', () => {
     const issues = [{ path: 'endpoint', message: 'must be a URL' }];
     expect(upstreamStanding(connection('x', { gateway: null, issues })).label).toBe('Not opened');
     expect(upstreamStanding(connection('x', { gateway: null })).label).toBe('Not opened yet');
+  });
+
+  it('do not say that all is well where the grant has ended, though nothing has met that yet', () => {
+    const { label, sentence } = upstreamStanding(connection('x', { oauth: revokedStatus('idp') }));
+    expect(label).toBe('Needs a person');
+    expect(sentence).toContain('OAuth says how');
+  });
+
+  it('count what it offers', () => {
+    const text = (tools: number, prompts: number, resources: number) =>
+      offersText(answering({ tools, prompts, resources }));
+    expect(text(5_000, 1, 140)).toBe('5,000 tools, 1 prompt, 140 resources and templates');
+    expect(text(1, 0, 1)).toBe('1 tool, 1 resource or template');
+    expect(text(0, 0, 0)).toBe('Nothing that is known');
   });
 
   it('raise no alarm where all is well, or where the OAuth state says it already', () => {

@@ -1,6 +1,6 @@
 import type { Connection, GatewayStatus } from '../api/wire.ts';
 import { localSentence } from '../text/time.ts';
-import { upstreamStanding } from '../text/upstream.ts';
+import { offersText, upstreamStanding } from '../text/upstream.ts';
 import { Card } from '../ui/card.tsx';
 import { Fact, Facts, Soft, TimeOr } from '../ui/facts.tsx';
 import { Time } from '../ui/time.tsx';
@@ -24,11 +24,11 @@ function LastFailure({ failure }: { failure: GatewayStatus['last_error'] }) {
   );
 }
 
-/** The tools of an API are this server's own, listed without asking it. */
-function UpstreamFacts({ gateway, ownTools }: { gateway: GatewayStatus; ownTools: boolean }) {
+/** An API's tools are listed without asking it: no success, and no news of it. */
+function UpstreamFacts({ gateway, asked }: { gateway: GatewayStatus; asked: boolean }) {
   return (
     <Facts>
-      {!ownTools && (
+      {asked && (
         <>
           <Fact term="Last success">
             <TimeOr iso={gateway.last_success_at} otherwise={SINCE_START} />
@@ -38,13 +38,7 @@ function UpstreamFacts({ gateway, ownTools }: { gateway: GatewayStatus; ownTools
           </Fact>
         </>
       )}
-      <Fact term="Tools">{gateway.tools}</Fact>
-      {!ownTools && (
-        <>
-          <Fact term="Prompts">{gateway.prompts}</Fact>
-          <Fact term="Resources and templates">{gateway.resources}</Fact>
-        </>
-      )}
+      <Fact term="Offers">{offersText(gateway)}</Fact>
       <LastFailure failure={gateway.last_error} />
     </Facts>
   );
@@ -60,7 +54,7 @@ export function UpstreamCard({ connection }: { connection: Connection }) {
         <div className={`border-l-3 pl-4 ${TONE_EDGE[standing.tone]}`} aria-live="polite">
           <p className="wrap-anywhere">{standing.sentence}</p>
         </div>
-        {gateway && <UpstreamFacts gateway={gateway} ownTools={kind === 'api'} />}
+        {gateway && <UpstreamFacts gateway={gateway} asked={kind !== 'api'} />}
       </div>
     </Card>
   );

@@ -13,9 +13,9 @@ export function RecordRow({ tone, icon: Icon, title, at, children, ...rest }: Re
         <Icon size={14} aria-hidden />
       </span>
       <div className="min-w-0 flex-1">
-        <div className="flex flex-wrap items-baseline justify-between gap-x-4">
+        <div className="flex items-baseline justify-between gap-x-4">
           <p className="min-w-0 text-sm font-medium wrap-anywhere">{title}</p>
-          <p className="text-[0.8125rem] text-ink-soft">
+          <p className="shrink-0 text-[0.8125rem] text-ink-soft">
             <Time iso={at} />
           </p>
         </div>
