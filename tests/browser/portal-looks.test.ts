@@ -289,7 +289,7 @@ describe('the look of the portal, in a real browser', () => {
             await page.getByText(scene.ready).first().waitFor();
             for (const name of scene.click ?? []) await page.getByRole('button', { name, exact: true }).click();
             // Each list that was unfolded has its own.
-            await page.waitForFunction("!document.body.textContent.includes('Loading ')");
+            await expect.poll(() => page.getByText('Loading').count(), { timeout: 10_000 }).toBe(0);
             await screenshot(page, `${name}-${colorScheme}-${size}`);
             const problems = [...(await axeFindings(page))];
             const wider = await overflow(page);
