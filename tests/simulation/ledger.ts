@@ -89,9 +89,13 @@ export function createLedger(world: World) {
     const other = presentations.find((one) => {
       const waits = one.under_way || (one.listening && one.life.alive);
       // A last resort may be overtaken by the owner that comes back: its successor is then presented in its turn.
-      // So is, at a server that does not rotate, an attempt whose row was settled by the answer to another: the same
-      // token is then due again, and a repetition does no harm (rule 15 c).
-      const settled = world.plan.rotation === 'static' && one.generation < now.generation;
+      // So may, at a server that does not rotate, a repetition whose row was settled by the answer to the attempt that it
+      // repeats: the same token is then due again, which does no harm (rule 15 c; one in 2,500 schedules). Nothing else may.
+      const repeats = presentations.some(
+        ({ token: same, generation, attempt_id }) =>
+          same === one.token && generation === one.generation && attempt_id !== one.attempt_id,
+      );
+      const settled = world.plan.rotation === 'static' && one.generation < now.generation && repeats;
       const overtaken = settled || (one.last_resort && one.token !== token);
       return waits && !overtaken && world.provider.byRefresh(one.token)?.grant === grant;
     });
