@@ -38,6 +38,8 @@ export type MemberDeps = {
   /** Lists that clients see changed; none of them: the state alone. `listed`: this process has read them. */
   changed(member: CatalogMember, lists: readonly ListKind[], listed: boolean): void;
   drifted: ToolChanges;
+  /** A listing asks the upstream. Where it does not, it tells nothing about how the upstream is: calls alone do. */
+  asks: boolean;
 };
 
 type Failure = { code: ErrorCode; message: string };
@@ -132,6 +134,16 @@ export class CatalogMember {
     if (error === null) this.#last_success_at = now;
     else this.#last_error = { code: error.code, message: error.message, at: now };
     const state = error === null ? 'ok' : error.code === 'needs_person' ? 'needs_person' : 'unavailable';
+    this.#become(state, error);
+  }
+
+  /** The connection's token changed: what needed a person is asked again, by a listing or else by the next call. */
+  renewed(): void {
+    if (!this.#deps.asks && this.#state === 'needs_person') this.#become('ok', null);
+    if (this.#state !== 'ok' || this.#listed_at === null) this.refresh();
+  }
+
+  #become(state: MemberState, error: AppError | null): void {
     this.#error = error;
     if (state === this.#state) return;
     this.#state = state;
@@ -184,7 +196,7 @@ export class CatalogMember {
       if (this.#closed.signal.aborted) return;
       this.#failures = 0;
       this.#learn({ ...listed, listed_at: clock.now() }, true);
-      this.note(null);
+      if (this.#deps.asks) this.note(null);
     } catch (error) {
       if (this.#closed.signal.aborted) return;
       this.#failures += 1;

@@ -151,7 +151,7 @@ class LiveCatalog implements Catalog {
     const known = before ? { ...before.knowledge, listed_at: before.listed_at } : this.#memory.known(connection);
     try {
       const upstream = toolkit.connect(toolkitContext(this.#deps, connection));
-      this.#members.set(label, new CatalogMember(connection, upstream, known, this.#memberDeps()));
+      this.#members.set(label, new CatalogMember(connection, upstream, known, this.#memberDeps(toolkit)));
     } catch (error) {
       this.#deps.log.error('a connection cannot be opened', { connection: label, error });
     }
@@ -215,13 +215,14 @@ class LiveCatalog implements Catalog {
     this.#members.clear();
   }
 
-  #memberDeps(): MemberDeps {
+  #memberDeps({ shared }: Toolkit): MemberDeps {
     const { clock, random, log, settings } = this.#deps;
     return {
       settings: { ...DEFAULT_MEMBER_SETTINGS, ...settings },
       clock,
       random,
       log,
+      asks: shared === undefined,
       limited: this.#limited,
       drifted: this.#drifted,
       changed: (member, lists, listed) => {
@@ -245,8 +246,7 @@ class LiveCatalog implements Catalog {
 
   /** A new token heals what needed a person; where all is well it changes nothing. */
   #credentialChanged(payload: string): void {
-    const member = this.#members.get(payload);
-    if (member && (member.state !== 'ok' || member.listed_at === null)) member.refresh();
+    this.#members.get(payload)?.renewed();
   }
 
   async #reloadSafely(): Promise<void> {

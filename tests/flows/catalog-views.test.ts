@@ -140,6 +140,33 @@ describe('a kind whose connections offer the same tools', () => {
     const [alone] = gateway.catalog.view({ ...EVERYTHING, connection: { kind: 'same', name: 'a' } }).tools;
     expect(alone?.inputSchema).toEqual({ type: 'object', required: ['q'], properties: { q: {} } });
   });
+
+  it('is healthy by its calls alone: a listing asks no upstream, a new token gives it another chance', async () => {
+    const upstream = find();
+    const { key } = connection('a', {}, 'same');
+    const gateway = await catalogOf({ a: upstream }, { connections: [connection('a', {}, 'same')] });
+    await vi.waitFor(() => expect(gateway.catalog.status(key)?.tools).toBe(1));
+    expect(gateway.catalog.status(key)).toMatchObject({ state: 'ok', last_success_at: null });
+    const call = () =>
+      gateway.toolCall.call(
+        EVERYTHING,
+        'tools/call',
+        { name: 'find', arguments: { connection: 'a' } },
+        { signal: AbortSignal.any([]) },
+      );
+    upstream.fail = new AppError('needs_person', 'same/a: it is not connected. Connect it in the portal.');
+    await call();
+    upstream.fail = undefined;
+    const listings = () => upstream.calls.filter(({ method }) => method === 'tools/list').length;
+    const before = listings();
+    gateway.catalog.refresh(key);
+    await vi.waitFor(() => expect(listings()).toBeGreaterThan(before));
+    expect(gateway.catalog.status(key)).toMatchObject({ state: 'needs_person', last_success_at: null });
+    await gateway.notifier.publish('credentials', 'same/a');
+    await vi.waitFor(() => expect(gateway.catalog.status(key)).toMatchObject({ state: 'ok', last_success_at: null }));
+    await call();
+    expect(gateway.catalog.status(key)?.last_success_at).not.toBeNull();
+  });
 });
 
 describe('the address of a connection', () => {
