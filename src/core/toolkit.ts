@@ -28,6 +28,8 @@ export type ToolkitClientSession = {
   id: string;
   /** Aborts when the client's session is over: whatever the upstream keeps for it ends, too. */
   ended: AbortSignal;
+  /** Calls back whenever the client says that its roots changed, until the signal aborts. */
+  onRootsChanged?(changed: () => void, until: AbortSignal): void;
 };
 
 /**

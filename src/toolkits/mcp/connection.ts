@@ -29,6 +29,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const CALL_TIMEOUT_MS = 60_000;
 /** How long a server that speaks the modern era alone is not asked for the other one again. */
 const MODERN_ALONE_MS = 3_600_000;
+const MODERN_PERHAPS_MS = 60_000;
 /** @see https://modelcontextprotocol.io/specification/2026-07-28/basic/transports */
 const HEADER_MISMATCH = -32020;
 const METHOD_NOT_FOUND = -32601;
@@ -192,25 +193,34 @@ export class McpConnection implements ToolkitConnection {
   async #inItsOwnEra(client: ToolkitClient, call: ToolkitCall): Promise<Lease | undefined> {
     const { clock, config } = this.#context;
     if (!client.session || !config.endpoint || clock.now() < this.#modern_alone_until) return undefined;
-    const lease = await this.#leaseOwn(client, call).catch(() => undefined);
-    if (lease?.session.isConversation) return lease;
-    if (call.signal.aborted) throw call.signal.reason;
-    if (lease) {
-      lease.release();
-      this.#own.forget(lease.session);
+    let lease: Lease;
+    try {
+      lease = await this.#leaseOwn(client, call);
+    } catch (error) {
+      if (call.signal.aborted) throw call.signal.reason;
+      const { code } = judge(error, this.#context, { era: undefined }, this.#timeouts).error;
+      // What was refused stays so; what could not be reached may be there in a minute.
+      const refused = typeof code === 'number' || code === 'upstream_failed';
+      if (code !== 'unavailable') {
+        this.#modern_alone_until = clock.now() + (refused ? MODERN_ALONE_MS : MODERN_PERHAPS_MS);
+      }
+      return undefined;
     }
+    if (lease.session.isConversation) return lease;
+    lease.release();
+    this.#drop(lease.session);
     this.#modern_alone_until = clock.now() + MODERN_ALONE_MS;
     return undefined;
   }
 
   async #leaseOwn(client: ToolkitClient, call: ToolkitCall): Promise<Lease> {
-    const lease = await this.#own.lease(client, call.signal);
+    const lease = await this.#own.lease(client, call.principal.actor, call.signal);
     try {
       await lease.session.setLogLevel(call, this.#timeouts.call);
       return lease;
     } catch (error) {
       lease.release();
-      this.#own.forget(lease.session);
+      if (!call.signal.aborted) this.#drop(lease.session);
       throw error;
     }
   }

@@ -58,12 +58,12 @@ export class Dialler {
     const { transport } = this.#context.config;
     const known = this.#verdict && this.#isFresh(this.#verdict) ? this.#verdict.kind : undefined;
     if (transport === 'sse' || (transport !== 'streamable-http' && known === 'sse'))
-      return this.#by(this.#sse(), input);
+      return this.#by(this.#sse(input.connect_timeout), input);
     try {
       return await this.#by(this.#http(), input);
     } catch (error) {
       if (transport === 'streamable-http' || !mayBeSse(error)) throw error;
-      return await this.#by(this.#sse(), input).catch((second: unknown) => {
+      return await this.#by(this.#sse(input.connect_timeout), input).catch((second: unknown) => {
         this.#context.log.debug('the upstream is no server of the HTTP+SSE transport either', { error: second });
         throw error;
       });
@@ -93,9 +93,9 @@ export class Dialler {
     return { kind: 'streamable-http', endpoint, fetch: createUpstreamFetch(this.#context, endpoint) };
   }
 
-  #sse(): Way {
+  #sse(timeout: number): Way {
     const endpoint = this.#endpoint();
     const fetch = createUpstreamFetch(this.#context, endpoint);
-    return { kind: 'sse', transport: () => new SseTransport(this.#context, endpoint, fetch) };
+    return { kind: 'sse', transport: () => new SseTransport(this.#context, endpoint, fetch, timeout) };
   }
 }

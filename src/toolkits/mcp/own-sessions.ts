@@ -16,11 +16,22 @@ export type OwnSessionsOptions = {
   bounds?: Partial<typeof BOUNDS>;
 };
 
-/** How many conversations one upstream has with us beside the shared one, and how long an unused one is kept. */
-const BOUNDS = { conversations: 64, lent: 8, lent_idle: 60_000, conversation_idle: 1_800_000 };
+/**
+ * How many conversations one upstream has with us beside the shared one, in all and for one actor, and how long an
+ * unused one is kept. A lent one may wait ten minutes for a person: whoever finds none free does not wait for that.
+ */
+const BOUNDS = {
+  conversations: 64,
+  lent: 48,
+  per_actor: 16,
+  patience: 10_000,
+  lent_idle: 60_000,
+  conversation_idle: 1_800_000,
+};
 
 type Own = {
   capabilities: string;
+  actor: string;
   /** Set while it belongs to a client's session of its own; else it is lent to one call at a time. */
   owner: string | undefined;
   audience: Audience;
@@ -28,6 +39,13 @@ type Own = {
   users: number;
   used_at: number;
 };
+
+const ROOTS_CHANGED = 'notifications/roots/list_changed';
+
+function taken(own: Own): Own {
+  own.users += 1;
+  return own;
+}
 
 /**
  * Sessions with an upstream of the legacy era in which it may ask a client: it declares capabilities once for the whole
@@ -48,22 +66,24 @@ export class OwnSessions {
   }
 
   /** @throws AppError unavailable when there are too many; whatever `dial` throws; the reason of the signal. */
-  async lease(client: ToolkitClient, signal: AbortSignal): Promise<Lease> {
-    const own = client.session ? this.#ofConversation(client) : await this.#lent(client, signal);
-    own.users += 1;
+  async lease(client: ToolkitClient, actor: string, signal: AbortSignal): Promise<Lease> {
+    const own = client.session ? this.#ofConversation(client, actor) : await this.#lent(client, actor, signal);
     own.audience.client = client;
     let released = false;
+    let session: Session | undefined;
     const release = () => {
       if (released) return;
       released = true;
       own.users -= 1;
       if (own.owner === undefined) own.audience.client = undefined;
       own.used_at = this.#options.context.clock.monotonic();
-      this.#waiting.shift()?.();
+      // An upstream asks for roots once and keeps them for its session: the next client has others.
+      if (own.owner === undefined && session?.knowsRoots) void this.#end(own);
+      for (const go of this.#waiting.splice(0)) go();
       void this.#sweep();
     };
     try {
-      const session = await unlessAborted(own.session, signal);
+      session = await unlessAborted(own.session, signal);
       return { session, release };
     } catch (error) {
       release();
@@ -87,38 +107,46 @@ export class OwnSessions {
     await Promise.allSettled([...this.#own].map((own) => this.#end(own)));
   }
 
-  #ofConversation(client: ToolkitClient): Own {
+  #ofConversation(client: ToolkitClient, actor: string): Own {
     const { id, ended } = client.session as NonNullable<ToolkitClient['session']>;
     const capabilities = capabilityKey(forwarded(client));
     const known = [...this.#own].find((own) => own.owner === id && own.capabilities === capabilities);
-    if (known) return known;
+    if (known) return taken(known);
     const others = [...this.#own].filter(({ owner }) => owner !== undefined);
     if (others.length >= this.#bounds.conversations) {
       const idle = others.filter(({ users }) => users === 0).sort((a, b) => a.used_at - b.used_at);
       if (!idle[0]) throw this.#tooMany();
       void this.#end(idle[0]);
     }
-    const own = this.#open(client, id);
+    const own = this.#open(client, actor, id);
     ended.addEventListener('abort', () => void this.#end(own), { once: true });
     if (ended.aborted) void this.#end(own);
     return own;
   }
 
-  async #lent(client: ToolkitClient, signal: AbortSignal): Promise<Own> {
+  /**
+   * Never one that another actor has used: an upstream may remember in a session what it was told there. It is counted
+   * as used at once, so that nobody finds it free before this caller has gone on.
+   */
+  async #lent(client: ToolkitClient, actor: string, signal: AbortSignal): Promise<Own> {
     const capabilities = capabilityKey(forwarded(client));
+    let patience: AbortSignal | undefined;
     for (;;) {
       signal.throwIfAborted();
-      if (this.#closed.signal.aborted) throw this.#tooMany();
+      if (this.#closed.signal.aborted || patience?.aborted) throw this.#tooMany();
       const lent = [...this.#own].filter(({ owner }) => owner === undefined);
-      const free = lent.filter(({ users }) => users === 0);
-      const same = free.find((own) => own.capabilities === capabilities);
-      if (same) return same;
-      if (lent.length < this.#bounds.lent) return this.#open(client, undefined);
-      if (free[0]) {
-        void this.#end(free[0]);
-        return this.#open(client, undefined);
+      const mine = lent.filter((own) => own.actor === actor);
+      const same = mine.find((own) => own.users === 0 && own.capabilities === capabilities);
+      if (same) return taken(same);
+      const full = mine.length >= this.#bounds.per_actor ? mine : lent.length >= this.#bounds.lent ? lent : undefined;
+      if (!full) return this.#open(client, actor, undefined);
+      const free = full.find(({ users }) => users === 0);
+      if (free) {
+        void this.#end(free);
+        return this.#open(client, actor, undefined);
       }
-      await this.#turn(signal);
+      patience ??= this.#options.context.clock.timeout(this.#bounds.patience);
+      await this.#turn(AbortSignal.any([signal, patience]));
     }
   }
 
@@ -138,19 +166,23 @@ export class OwnSessions {
     });
   }
 
-  #open(client: ToolkitClient, owner: string | undefined): Own {
+  #open(client: ToolkitClient, actor: string, owner: string | undefined): Own {
     const capabilities = forwarded(client);
     const audience: Audience = { client };
     const own: Own = {
       capabilities: capabilityKey(capabilities),
+      actor,
       owner,
       audience,
       session: this.#options.dial({ capabilities, audience }),
-      users: 0,
+      users: 1,
       used_at: this.#options.context.clock.monotonic(),
     };
     this.#own.add(own);
-    own.session.catch(() => this.#own.delete(own));
+    own.session.then(
+      (session) => client.session?.onRootsChanged?.(() => void session.tell(ROOTS_CHANGED), session.ended),
+      () => this.#own.delete(own),
+    );
     return own;
   }
 

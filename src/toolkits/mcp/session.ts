@@ -37,6 +37,7 @@ export class Session {
   readonly #envelope: Params | undefined;
   readonly era: Era;
   #logLevel: string | undefined;
+  #lost = false;
   #inFlight = 0;
   #retired = false;
 
@@ -55,6 +56,16 @@ export class Session {
 
   get ended(): AbortSignal {
     return this.#ended.signal;
+  }
+
+  /** Whether it ended without our doing. */
+  get wasLost(): boolean {
+    return this.#lost;
+  }
+
+  /** Whether the upstream was told the roots of a client. */
+  get knowsRoots(): boolean {
+    return this.#parts.wire.knowsRoots;
   }
 
   /** Whether the upstream keeps a session with us, in which alone it can ask anything. */
@@ -104,8 +115,19 @@ export class Session {
   async setLogLevel(call: ToolkitCall, timeout: number): Promise<void> {
     const level = call.client?.log_level;
     if (this.era !== 'legacy' || level === undefined || level === this.#logLevel || !this.capabilities.logging) return;
-    await this.request('logging/setLevel', { level }, call, { timeout, headers: {} });
+    try {
+      await this.request('logging/setLevel', { level }, call, { timeout, headers: {} });
+    } catch (error) {
+      // What may be told of a call is no reason to refuse the call.
+      if (!(error instanceof RpcError)) throw error;
+      this.#parts.context.log.debug('the upstream declares logging and refuses a level', { code: error.code });
+    }
     this.#logLevel = level;
+  }
+
+  /** Tells the upstream something; one that cannot be told is nobody's failure. */
+  async tell(method: string): Promise<void> {
+    await this.#parts.wire.tell(method);
   }
 
   /** No new requests: closes as soon as the last one is through. */
@@ -117,7 +139,9 @@ export class Session {
   /** The transport says that it has ended. */
   lost(): void {
     this.#parts.wire.closed();
-    if (!this.#ended.signal.aborted) this.#parts.hooks.onLost(this);
+    if (this.#ended.signal.aborted) return;
+    this.#lost = true;
+    this.#parts.hooks.onLost(this);
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,8 @@
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client';
 import { createParser } from 'eventsource-parser';
+import { connectionLabel } from '../../core/connection.ts';
+import { formatDuration } from '../../core/duration.ts';
+import { AppError } from '../../core/errors.ts';
 import type { ToolkitContext } from '../../core/ports.ts';
 import { HttpFailure } from './http-carrier.ts';
 import type { UpstreamFetch } from './upstream-fetch.ts';
@@ -18,22 +21,48 @@ export class SseTransport implements Transport {
   readonly #stream: URL;
   readonly #fetch: UpstreamFetch;
   readonly #context: ToolkitContext;
+  readonly #timeout: number;
   readonly #over = new AbortController();
   #posts: URL | undefined;
   #protocolVersion: string | undefined;
 
-  constructor(context: ToolkitContext, stream: URL, fetch: UpstreamFetch) {
+  /** @param timeout how long the server may take to tell where it takes messages, in milliseconds */
+  constructor(context: ToolkitContext, stream: URL, fetch: UpstreamFetch, timeout: number) {
     this.#context = context;
     this.#stream = stream;
     this.#fetch = fetch;
+    this.#timeout = timeout;
   }
 
   setProtocolVersion(version: string): void {
     this.#protocolVersion = version;
   }
 
-  /** Resolves once the server has told where it takes messages. @throws HttpFailure, WireError, what `fetch` throws */
+  /**
+   * Resolves once the server has told where it takes messages.
+   * @throws AppError timeout, HttpFailure, WireError, what `fetch` throws
+   */
   async start(): Promise<void> {
+    const { clock, key } = this.#context;
+    const started = new AbortController();
+    let late = false;
+    void clock.sleep(this.#timeout, started.signal).then(() => {
+      if (started.signal.aborted) return;
+      late = true;
+      void this.close();
+    });
+    try {
+      await this.#open();
+    } catch (error) {
+      if (!late) throw error;
+      const text = `The upstream of ${connectionLabel(key)} did not say within ${formatDuration(this.#timeout)} (connect_timeout) where it takes messages.`;
+      throw new AppError('timeout', text);
+    } finally {
+      started.abort();
+    }
+  }
+
+  async #open(): Promise<void> {
     const response = await this.#fetch(this.#stream, {
       method: 'GET',
       headers: { accept: 'text/event-stream' },

@@ -60,9 +60,9 @@ export class Program {
     try {
       const session = await start();
       const began = clock.monotonic();
-      session.ended.addEventListener('abort', () => this.#ended(clock.monotonic() - began >= SETTLED_MS), {
-        once: true,
-      });
+      // A session that we close, because its client has left, says nothing against the program.
+      const ended = () => session.wasLost && this.#ended(clock.monotonic() - began >= SETTLED_MS);
+      session.ended.addEventListener('abort', ended, { once: true });
       return session;
     } catch (error) {
       this.#ended(false);

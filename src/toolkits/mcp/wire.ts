@@ -2,6 +2,7 @@ import { AppError } from '../../core/errors.ts';
 import type { Clock, ToolkitCall, ToolkitClient } from '../../core/ports.ts';
 import { RpcError } from '../../core/rpc-error.ts';
 import { isRecord, nestsDeeperThan } from './json-shape.ts';
+import { allOver, Exchange } from './pending-exchange.ts';
 
 export type Params = Record<string, unknown>;
 export type RpcId = string | number;
@@ -57,44 +58,11 @@ const MOST_DEPTH = 1_000;
 /** Text below this cannot nest so deeply that it is worth a look. */
 const SHALLOW_BYTES = 16 * 1024;
 
-/** Said once: an abort without a reason makes an exception with a stack, for each call. */
-const OVER = new Error('the request is over');
-
 const ASKABLE: Record<string, string> = {
   'sampling/createMessage': 'sampling',
   'elicitation/create': 'elicitation',
   'roots/list': 'roots',
 };
-
-class Exchange {
-  readonly call: ToolkitCall;
-  /** Aborts once there is an outcome: ends the timer. */
-  readonly over = new AbortController();
-  /** Aborts when nobody waits any more: ends the request. */
-  readonly given_up = new AbortController();
-  readonly outcome: Promise<Params>;
-  asks = 0;
-  active: number;
-  #settle!: { resolve(result: Params): void; reject(error: unknown): void };
-
-  constructor(call: ToolkitCall, now: number) {
-    this.call = call;
-    this.active = now;
-    this.outcome = new Promise((resolve, reject) => {
-      this.#settle = { resolve, reject };
-    });
-  }
-
-  succeed(result: Params): void {
-    this.#settle.resolve(result);
-    this.over.abort(OVER);
-  }
-
-  fail(error: unknown): void {
-    this.#settle.reject(error);
-    this.over.abort(OVER);
-  }
-}
 
 /**
  * The conversation with one upstream, message by message and verbatim: the SDK's client would validate results, drop
@@ -107,11 +75,16 @@ export class Wire {
   readonly #pending = new Map<number, Exchange>();
   readonly #asks = new Map<RpcId, AbortController>();
   #nextId = FIRST_ID;
+  #knowsRoots = false;
 
   constructor(carrier: Carrier, clock: Clock, hooks: WireHooks) {
     this.#carrier = carrier;
     this.#clock = clock;
     this.#hooks = hooks;
+  }
+
+  get knowsRoots(): boolean {
+    return this.#knowsRoots;
   }
 
   /** @throws RpcError, AppError, WireError, or whatever the carrier throws; the reason of `call.signal` once it aborts. */
@@ -151,6 +124,8 @@ export class Wire {
     const { id, method } = message;
     if (typeof method === 'string') {
       const params = isRecord(message.params) ? message.params : {};
+      // Nobody downstream could serialise it: a notification is dropped, a question refused.
+      if (nestsDeeperThan(params, MOST_DEPTH)) return this.#tooDeep(id);
       if (typeof id !== 'string' && typeof id !== 'number') return this.#notified(method, params, from?.exchange);
       if (this.#carrier.cancelsByClosing) return false;
       void this.#answer(id, method, params, from?.exchange);
@@ -162,6 +137,11 @@ export class Wire {
     return true;
   }
 
+  /** Tells the upstream something that belongs to no request. */
+  async tell(method: string): Promise<void> {
+    await this.#carrier.send({ jsonrpc: '2.0', method }).catch(() => undefined);
+  }
+
   /** The session is over: nothing will be answered any more. */
   closed(): void {
     for (const exchange of this.#pending.values()) exchange.fail(new WireError('closed'));
@@ -170,7 +150,9 @@ export class Wire {
 
   #settle(exchange: Exchange, { result, error }: Params, bytes: number): void {
     if (isRecord(error) && typeof error.code === 'number') {
-      exchange.fail(new RpcError(error.code, String(error.message ?? ''), error.data));
+      const message = typeof error.message === 'string' ? error.message : '';
+      const data = bytes > SHALLOW_BYTES && nestsDeeperThan(error.data, MOST_DEPTH) ? undefined : error.data;
+      exchange.fail(new RpcError(error.code, message, data));
     } else if (!isRecord(result)) {
       exchange.fail(new WireError('not_mcp'));
     } else if (bytes > SHALLOW_BYTES && nestsDeeperThan(result, MOST_DEPTH)) {
@@ -204,6 +186,14 @@ export class Wire {
     } else exchange.given_up.abort();
   }
 
+  #tooDeep(id: unknown): true {
+    if ((typeof id === 'string' || typeof id === 'number') && !this.#carrier.cancelsByClosing) {
+      const error = { code: -32602, message: `Nested more than ${MOST_DEPTH} levels deep.` };
+      this.#carrier.send({ jsonrpc: '2.0', id, error }).catch(() => undefined);
+    }
+    return true;
+  }
+
   #notified(method: string, params: Params, from: Exchange | undefined): boolean {
     if (method === 'notifications/progress') {
       const exchange = this.#pending.get(Number(params.progressToken));
@@ -233,13 +223,20 @@ export class Wire {
     if (outcome) await this.#carrier.send({ jsonrpc: '2.0', id, ...outcome }).catch(() => undefined);
   }
 
+  /** Where no stream tells which call a question belongs to, it may be any of that client: all of them wait for it. */
+  #of(client: ToolkitClient | undefined): Exchange[] {
+    const same = (other: ToolkitClient | undefined) =>
+      other === client || (other?.session !== undefined && other.session.id === client?.session?.id);
+    return client ? [...this.#pending.values()].filter(({ call }) => same(call.client)) : [];
+  }
+
   async #ask(id: RpcId, method: string, params: Params, from: Exchange | undefined): Promise<Params | undefined> {
     const refuse = (code: number, message: string): Params => ({ error: { code, message } });
     const capability = ASKABLE[method];
     if (capability === undefined) return refuse(-32601, 'Method not found');
     const fallback = this.#hooks.fallback();
-    const exchange = from ?? [...this.#pending.values()].findLast(({ call }) => call.client === fallback);
     const client = fallback && (from?.call.client ?? fallback);
+    const exchanges = from ? [from] : this.#of(fallback);
     if (!client || !(capability in client.capabilities)) {
       if (method === 'roots/list') return { result: { roots: [] } };
       return refuse(-32601, `The client of this call does not support ${capability}.`);
@@ -247,9 +244,9 @@ export class Wire {
     if (this.#asks.size >= MOST_ASKS) return refuse(-32603, 'Too many requests to the client at once.');
     const cancelled = new AbortController();
     this.#asks.set(id, cancelled);
-    if (exchange) exchange.asks += 1;
-    const over = exchange?.over.signal;
-    const signal = over ? AbortSignal.any([cancelled.signal, over]) : cancelled.signal;
+    for (const exchange of exchanges) exchange.asks += 1;
+    this.#knowsRoots ||= method === 'roots/list';
+    const signal = exchanges.length > 0 ? AbortSignal.any([cancelled.signal, allOver(exchanges)]) : cancelled.signal;
     try {
       return { result: await client.ask(method, params, signal) };
     } catch (error) {
@@ -261,7 +258,7 @@ export class Wire {
       return refuse(-32603, 'The client could not be asked.');
     } finally {
       this.#asks.delete(id);
-      if (exchange) {
+      for (const exchange of exchanges) {
         exchange.asks -= 1;
         exchange.active = this.#clock.monotonic();
       }
