@@ -20,6 +20,7 @@ export class LegacyConversation {
   readonly #deps: RequestDeps;
   readonly #ended = new AbortController();
   readonly #subscriptions = new Map<string, AbortController>();
+  readonly #rootsChanged = new Set<() => void>();
   readonly #updated: (params: Params) => void;
 
   constructor(deps: RequestDeps, viewer: Viewer, updated: (params: Params) => void) {
@@ -31,6 +32,16 @@ export class LegacyConversation {
 
   get ended(): AbortSignal {
     return this.#ended.signal;
+  }
+
+  onRootsChanged(changed: () => void, until: AbortSignal): void {
+    if (until.aborted) return;
+    this.#rootsChanged.add(changed);
+    until.addEventListener('abort', () => this.#rootsChanged.delete(changed), { once: true });
+  }
+
+  rootsChanged(): void {
+    for (const changed of this.#rootsChanged) changed();
   }
 
   end(): void {

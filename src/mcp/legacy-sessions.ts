@@ -63,9 +63,11 @@ function watched(response: Response, ended: () => void): Response {
   return new Response(body, response);
 }
 
+/** A session serves whoever opened it for as long as they may use what they might use then. */
 function sameViewer(a: Viewer, b: Viewer): boolean {
   const label = ({ connection }: Viewer) => connection && connectionLabel(connection);
-  return a.principal.actor === b.principal.actor && label(a) === label(b);
+  const { actor, access } = a.principal;
+  return actor === b.principal.actor && access === b.principal.access && label(a) === label(b);
 }
 
 /** Sessions of the legacy era (≤ 2025-11-25), each bound to whoever opened it and living on this process alone. */

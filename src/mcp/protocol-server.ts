@@ -8,6 +8,7 @@ import type {
 } from '@modelcontextprotocol/server';
 import { CLIENT_CAPABILITIES_META_KEY, LOG_LEVEL_META_KEY, ProtocolError, Server } from '@modelcontextprotocol/server';
 import type { ListKind } from '../core/ports.ts';
+import { RpcError } from '../core/rpc-error.ts';
 import type { CatalogView, Viewer } from '../flows/catalog-api.ts';
 import type { Exchange } from './exchange.ts';
 import { LegacyConversation } from './legacy-conversation.ts';
@@ -52,9 +53,11 @@ function progressTokenOf(params: Params): string | number | undefined {
   return typeof token === 'string' || typeof token === 'number' ? token : undefined;
 }
 
+type Notification = Parameters<ServerContext['mcpReq']['notify']>[0];
+
 function notifier(ctx: ServerContext): Exchange['notify'] {
   return (method, params) => {
-    ctx.mcpReq.notify({ method, params } as Parameters<typeof ctx.mcpReq.notify>[0]).catch(() => undefined);
+    ctx.mcpReq.notify({ method, params } as Notification).catch(() => undefined);
   };
 }
 
@@ -115,6 +118,7 @@ export function createLegacyServer(deps: ServerDeps, viewer: Viewer): { server: 
   const project = projection(server);
   // The SDK's own handler would keep the level to itself.
   server.removeRequestHandler('logging/setLevel');
+  server.setNotificationHandler('notifications/roots/list_changed', () => conversation.rootsChanged());
   server.fallbackRequestHandler = (request, ctx: ServerContext) =>
     guarded(deps, request.method, async () => {
       const params = (request.params ?? {}) as Params;
@@ -124,28 +128,65 @@ export function createLegacyServer(deps: ServerDeps, viewer: Viewer): { server: 
         if (method === 'resources/subscribe') return conversation.subscribe(params);
         if (method === 'resources/unsubscribe') return conversation.unsubscribe(params);
       }
-      return answerRequest(deps, legacyExchange(server, conversation, params, ctx), method, params, project);
+      let over = false;
+      const exchange = legacyExchange(server, conversation, params, ctx, () => over);
+      return answerRequest(deps, exchange, method, params, project).finally(() => {
+        over = true;
+      });
     });
   return { server, end: () => conversation.end() };
 }
 
+/**
+ * A client's answer to a question of an upstream, be it an error.
+ * @throws RpcError the client's own error; an error of the SDK when it cannot be asked
+ */
+async function answerOf(asking: Promise<unknown>): Promise<Params> {
+  try {
+    return (await asking) as Params;
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    throw new RpcError(error.code, error.message, error.data);
+  }
+}
+
+/**
+ * What an upstream tells or asks while the request is under way goes along with it; afterwards, what it still has to say
+ * in its session for this client goes over the client's stream of notifications.
+ */
 function legacyExchange(
   server: Server,
   conversation: LegacyConversation,
   params: Params,
-  ctx: ServerContext,
+  { mcpReq }: ServerContext,
+  isOver: () => boolean,
 ): Exchange {
   return {
     era: 'legacy',
     viewer: conversation.viewer,
-    signal: ctx.mcpReq.signal,
+    signal: mcpReq.signal,
     progressToken: progressTokenOf(params),
     capabilities: (server.getClientCapabilities() ?? {}) as Params,
-    log_level: conversation.log_level,
-    session: { id: conversation.id, ended: conversation.ended },
-    notify: notifier(ctx),
-    ask: (method, asked, signal) =>
-      ctx.mcpReq.send({ method, params: asked }, ResultSchema, { signal, timeout: ASK_TIMEOUT_MS }) as Promise<Params>,
+    get log_level() {
+      return conversation.log_level;
+    },
+    session: {
+      id: conversation.id,
+      ended: conversation.ended,
+      onRootsChanged: (changed, until) => conversation.onRootsChanged(changed, until),
+    },
+    notify(method, told) {
+      const notification = { method, params: told } as Notification;
+      const sent = isOver() ? server.notification(notification) : mcpReq.notify(notification);
+      sent.catch(() => undefined);
+    },
+    ask(method, asked, signal) {
+      const request = { method, params: asked };
+      const options = { signal, timeout: ASK_TIMEOUT_MS };
+      return answerOf(
+        isOver() ? server.request(request, ResultSchema, options) : mcpReq.send(request, ResultSchema, options),
+      );
+    },
   };
 }
 

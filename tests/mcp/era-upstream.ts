@@ -24,6 +24,14 @@ export type EraUpstream = {
   /** URIs that somebody follows now. */
   followed(): string[];
   calls: Array<{ method: string; params: Params }>;
+  /** Methods that it declares and refuses. */
+  refused: Set<string>;
+  /** Roots that it asked for because a client said that they changed. */
+  roots: unknown[];
+  /** Says what the tool log_later promised, when its call is over. */
+  logLater(): Promise<void>;
+  /** How many sessions were opened so far, and how many are open. */
+  sessions(): { opened: number; open: number };
   close(): Promise<void>;
 };
 
@@ -35,11 +43,13 @@ const URL_ASK = { mode: 'url', message: 'Sign in', url: 'https://upstream.exampl
 const TOOLS = [
   'ask',
   'ask_twice',
+  'ask_and_tell',
   'sample',
   'roots',
   'open_url',
   'open_url_first',
   'log',
+  'log_later',
   'link',
   'unknown_block',
   'hang',
@@ -48,11 +58,19 @@ const INFO = { name: 'era-upstream', version: '9.9.9', title: 'Of one era' };
 
 const text = (value: unknown) => ({ content: [{ type: 'text', text: JSON.stringify(value) }] });
 
-type Parts = { tools: string[]; calls: EraUpstream['calls']; followed: Set<string> };
+type Parts = {
+  tools: string[];
+  calls: EraUpstream['calls'];
+  followed: Set<string>;
+  refused: Set<string>;
+  roots: unknown[];
+  later?: () => Promise<void>;
+};
 
 /** What both eras answer alike. */
 function plain(parts: Parts, method: string, params: Params): Params | undefined {
   parts.calls.push({ method, params });
+  if (parts.refused.has(method)) throw ProtocolError.fromError(-32601, 'Method not found', {});
   if (method === 'tools/list') {
     return {
       tools: parts.tools.map((name) => ({
@@ -93,7 +111,13 @@ function plain(parts: Parts, method: string, params: Params): Params | undefined
   return undefined;
 }
 
-async function legacyCall(parts: Parts, method: string, params: Params, ctx: ServerContext): Promise<Params> {
+async function legacyCall(
+  parts: Parts,
+  method: string,
+  params: Params,
+  ctx: ServerContext,
+  server: Server,
+): Promise<Params> {
   const known = plain(parts, method, params);
   if (known) return known;
   if (method === 'resources/subscribe') parts.followed.add(String(params.uri));
@@ -102,6 +126,10 @@ async function legacyCall(parts: Parts, method: string, params: Params, ctx: Ser
   switch (params.name) {
     case 'ask':
       return text(await ask('elicitation/create', ASK));
+    case 'ask_and_tell':
+      return text(
+        await ask('elicitation/create', ASK).catch(({ code, message }: ProtocolError) => ({ code, message })),
+      );
     case 'ask_twice':
       return text([await ask('elicitation/create', ASK), await ask('elicitation/create', ASK)]);
     case 'sample':
@@ -118,6 +146,9 @@ async function legacyCall(parts: Parts, method: string, params: Params, ctx: Ser
     case 'log':
       await ctx.mcpReq.notify({ method: 'notifications/message', params: { level: 'warning', data: 'careful' } });
       return text('logged');
+    case 'log_later':
+      parts.later = () => server.sendLoggingMessage({ level: 'warning', data: 'later' });
+      return text('wait');
     case 'unknown_block':
       return { content: [{ type: 'hologram', beam: 1 }] };
     case 'hang':
@@ -180,14 +211,19 @@ const CAPABILITIES = {
 function serverOf(parts: Parts, handle: typeof legacyCall): Server {
   const server = new Server(INFO, { capabilities: CAPABILITIES, instructions: 'As upstream says.' });
   server.removeRequestHandler('logging/setLevel');
+  // As servers of that era do: asks for the roots again, in no request of the client's.
+  server.setNotificationHandler('notifications/roots/list_changed', async () => {
+    parts.roots.push((await server.request({ method: 'roots/list' }, ResultSchema)).roots);
+  });
   server.fallbackRequestHandler = (request, ctx) =>
-    handle(parts, request.method, (request.params ?? {}) as Params, ctx as ServerContext);
+    handle(parts, request.method, (request.params ?? {}) as Params, ctx as ServerContext, server);
   return server;
 }
 
 /** A real server of one era alone, on the low-level SDK: what the era can do, and nothing of the other. */
 export async function startEraUpstream(era: 'legacy' | 'modern'): Promise<EraUpstream> {
-  const parts: Parts = { tools: [...TOOLS], calls: [], followed: new Set() };
+  const parts: Parts = { tools: [...TOOLS], calls: [], followed: new Set(), refused: new Set(), roots: [] };
+  let opened = 0;
   const sessions = new Map<string, { server: Server; transport: WebStandardStreamableHTTPServerTransport }>();
   const modern = createMcpHandler(() => serverOf(parts, modernCall), { legacy: 'reject' });
 
@@ -199,7 +235,10 @@ export async function startEraUpstream(era: 'legacy' | 'modern'): Promise<EraUps
     const server = serverOf(parts, legacyCall);
     const transport = new WebStandardStreamableHTTPServerTransport({
       sessionIdGenerator: randomUUID,
-      onsessioninitialized: (opened) => void sessions.set(opened, { server, transport }),
+      onsessioninitialized: (id) => {
+        opened += 1;
+        sessions.set(id, { server, transport });
+      },
       onsessionclosed: (ended) => void sessions.delete(ended),
     });
     await server.connect(transport);
@@ -213,6 +252,10 @@ export async function startEraUpstream(era: 'legacy' | 'modern'): Promise<EraUps
   return {
     url: `http://127.0.0.1:${port}/mcp`,
     calls: parts.calls,
+    refused: parts.refused,
+    roots: parts.roots,
+    logLater: async () => parts.later?.(),
+    sessions: () => ({ opened, open: sessions.size }),
     followed: () => [...parts.followed],
     grow(name) {
       parts.tools.push(name);

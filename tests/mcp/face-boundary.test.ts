@@ -20,7 +20,7 @@ async function gatewayBefore(answer: (method: string) => RawReply, tools: number
   const upstream = await startRaw(({ method }) => answer(method));
   cleanup.push(upstream.close);
   const gateway = await gatewayOf({ connections: [connection('up', { endpoint: upstream.url })], ...options });
-  await vi.waitFor(() => expect(gateway.names()).toHaveLength(tools));
+  await vi.waitFor(() => expect(gateway.names()).toHaveLength(tools), { timeout: 10_000 });
   return { gateway, upstream };
 }
 
