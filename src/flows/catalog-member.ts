@@ -58,8 +58,8 @@ export type MemberStatus = {
 };
 
 const LISTER = { actor: 'system:tool-list' };
-/** A burst of hints is one listing. */
-const SETTLE_MS = 50;
+/** A burst of hints is one listing; an upstream that hints again after each listing is read less and less often. */
+const SETTLE_MS = { first: 50, longest: 10_000, restless: 5_000, patient: 4 };
 
 /** One connection in the catalog: its open toolkit connection, what it is known to offer, and the loop that reads it. */
 export class CatalogMember {
@@ -78,6 +78,8 @@ export class CatalogMember {
   #last_success_at: Instant | null = null;
   #last_error: MemberStatus['last_error'] = null;
   #failures = 0;
+  /** Listings in a row that were followed by a hint soon. */
+  #hinted = 0;
 
   constructor(connection: Connection, upstream: ToolkitConnection, known: UpstreamCatalog, deps: MemberDeps) {
     this.key = connection.key;
@@ -169,11 +171,18 @@ export class CatalogMember {
       this.#everything = false;
       this.#wanted.clear();
       await this.#deps.limited(() => this.#list(only));
+      const listed = clock.monotonic();
       const woken = AbortSignal.any([this.#wake.signal, signal]);
       await clock.sleep(this.#pause(), woken);
-      if (this.#wake.signal.aborted) await clock.sleep(SETTLE_MS, signal);
+      if (this.#wake.signal.aborted) await clock.sleep(this.#settle(clock.monotonic() - listed), signal);
       else this.#everything = true;
     }
+  }
+
+  #settle(quiet: number): number {
+    this.#hinted = quiet < SETTLE_MS.restless ? this.#hinted + 1 : 0;
+    const doublings = Math.max(0, this.#hinted - SETTLE_MS.patient);
+    return Math.min(SETTLE_MS.first * 2 ** doublings, SETTLE_MS.longest);
   }
 
   #pause(): number {

@@ -27,6 +27,8 @@ const REPEATABLE = new Set([
   'prompts/get',
   'completion/complete',
   'logging/setLevel',
+  'resources/subscribe',
+  'resources/unsubscribe',
 ]);
 
 export function isModern(request: JSONRPCRequest): boolean {

@@ -13,6 +13,7 @@ import type { Clock, Fetch, Log } from '../core/ports.ts';
 import type { OwnerEndpoint } from './relay-link.ts';
 import { RelayLink } from './relay-link.ts';
 import { isModern, isRepeatable, judge, type Outcome, ownerChanged, type RequestId } from './relay-outcome.ts';
+import { SessionMemory } from './relay-session.ts';
 
 export type RelayDeps = {
   /** Where the owner of the data directory listens now; asked again whenever the last one is gone. */
@@ -36,6 +37,7 @@ type InFlight = {
 /** A start on a busy machine; clients give up on theirs after 60 seconds. */
 const PATIENCE_MS = 45_000;
 const RECOVER_MS = { first: 200, longest: 5_000 };
+const RESTORE_MS = { first: 500, longest: 60_000 };
 
 /** One pipe: what its client said at the beginning, what is under way, and the owner that it is linked to now. */
 class Pipe {
@@ -45,9 +47,10 @@ class Pipe {
   readonly #ended = new AbortController();
   #initialize: JSONRPCRequest | undefined;
   #initialized = false;
+  readonly #session = new SessionMemory();
   #link: RelayLink | undefined;
   #linking: Promise<RelayLink | undefined> | undefined;
-  #replays = 0;
+  #asked = 0;
   #recovering = false;
 
   constructor(deps: RelayDeps, stdin: Readable, stdout: Writable) {
@@ -90,6 +93,7 @@ class Pipe {
     this.#inFlight.set(request.id, flight);
     if (isInitializeRequest(request)) {
       this.#initialize = request;
+      this.#session.clear();
       this.#initialized = false;
       if (this.#link) this.#giveUp(this.#link);
     }
@@ -130,6 +134,7 @@ class Pipe {
     const flight = this.#inFlight.get(message.id);
     if (!flight) return;
     this.#inFlight.delete(message.id);
+    if (isJSONRPCResultResponse(message)) this.#session.keep(flight.request);
     flight.attempt?.end('answered');
     await this.#stdio.send(message).catch(() => undefined);
   }
@@ -204,12 +209,33 @@ class Pipe {
 
   /** Opens the client's session at a new owner: the client has nothing to do, and learns that lists may differ. */
   async #replay(link: RelayLink, initialize: JSONRPCRequest): Promise<void> {
-    this.#replays += 1;
-    const answer = await link.ask({ ...initialize, id: `relay-initialize-${this.#replays}` });
+    this.#asked += 1;
+    const answer = await link.ask({ ...initialize, id: `relay-${this.#asked}` });
     if (!isJSONRPCResultResponse(answer)) throw new Error('the new owner refuses the session');
     link.settleVersion(answer);
     await link.transport.send({ jsonrpc: '2.0', method: 'notifications/initialized' });
+    for (const request of this.#session.requests()) void this.#restore(link, request);
     await this.#stdio.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
+  }
+
+  /** The new owner may not reach its upstreams yet: asked again for as long as the client wants it and the link lasts. */
+  async #restore(link: RelayLink, request: JSONRPCRequest): Promise<void> {
+    const { clock } = this.#deps;
+    const { signal } = this.#ended;
+    for (let pause = RESTORE_MS.first; !link.closed && this.#session.has(request); ) {
+      this.#asked += 1;
+      const answer = await link.ask({ ...request, id: `relay-${this.#asked}` }).catch(() => undefined);
+      if (answer && isJSONRPCResultResponse(answer)) return this.#missed(request);
+      await clock.sleep(pause, signal);
+      pause = Math.min(pause * 2, RESTORE_MS.longest);
+    }
+  }
+
+  /** What changed between two owners is not known: better one hint too many. */
+  async #missed({ method, params }: JSONRPCRequest): Promise<void> {
+    if (method !== 'resources/subscribe') return;
+    const updated = { method: 'notifications/resources/updated', params: { uri: params?.uri } };
+    await this.#stdio.send({ jsonrpc: '2.0', ...updated }).catch(() => undefined);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { ProtocolError } from '@modelcontextprotocol/server';
-import type { Log, Random } from '../core/ports.ts';
+import type { Clock, Log, Random } from '../core/ports.ts';
 import { RpcError } from '../core/rpc-error.ts';
 import type { Catalog, CatalogView } from '../flows/catalog-api.ts';
 import { FORWARDED_METHODS, type ForwardedMethod, type ToolCall } from '../flows/tool-call.ts';
@@ -23,6 +23,7 @@ type Params = Record<string, unknown>;
 export type RequestDeps = ModernForwardDeps & {
   catalog: Pick<Catalog, 'view' | 'onChange' | 'concerns'>;
   toolCall: ToolCall;
+  clock: Clock;
   random: Random;
   log: Log;
 };

@@ -1,12 +1,15 @@
 import { connectionLabel } from '../core/connection.ts';
 import { toAppError } from '../core/errors.ts';
-import type { Log, ToolkitConnection } from '../core/ports.ts';
+import type { Clock, Log, Random, ToolkitConnection } from '../core/ports.ts';
 import { publishedUri } from '../core/resource-uri.ts';
 import type { Catalog, Viewer } from '../flows/catalog-api.ts';
 
-export type SubscriptionDeps = { catalog: Pick<Catalog, 'view' | 'onChange'>; log: Log };
+export type SubscriptionDeps = { catalog: Pick<Catalog, 'view' | 'onChange'>; clock: Clock; random: Random; log: Log };
 
 export type Subscribed = 'subscribed' | 'unknown' | 'unsupported';
+
+/** Pauses while a connection that was opened anew cannot be asked to tell of the resource. */
+const AGAIN_MS = { first: 1_000, longest: 60_000 };
 
 /**
  * Follows one resource for a viewer until the signal aborts, also when its connection is opened anew. Resolves once the
@@ -15,7 +18,7 @@ export type Subscribed = 'subscribed' | 'unknown' | 'unsupported';
  * @throws RpcError, AppError what the upstream or its connection answered to the first request
  */
 export async function followResource(
-  { catalog, log }: SubscriptionDeps,
+  { catalog, clock, random, log }: SubscriptionDeps,
   viewer: Viewer,
   uri: string,
   updated: (params: Record<string, unknown>) => void,
@@ -26,27 +29,38 @@ export async function followResource(
   if (!target.upstream.subscribe) return 'unsupported';
   const label = connectionLabel(target.key);
   let followed: { upstream: ToolkitConnection; end: AbortController } | undefined;
-  const follow = async (upstream: ToolkitConnection, source: string, prefix: string | undefined): Promise<void> => {
+  type Source = { upstream: ToolkitConnection; uri: string; prefix: string | undefined };
+  const begin = ({ upstream }: Source): AbortSignal => {
     followed?.end.abort();
-    const end = new AbortController();
-    followed = { upstream, end };
+    followed = { upstream, end: new AbortController() };
+    return AbortSignal.any([signal, followed.end.signal]);
+  };
+  const follow = async ({ upstream, uri: source, prefix }: Source, until: AbortSignal): Promise<void> => {
     const told = (params: Record<string, unknown>) => {
       const given = typeof params.uri === 'string' ? params.uri : source;
       updated({ ...params, uri: prefix === undefined ? given : publishedUri(prefix, given) });
     };
-    await upstream.subscribe?.(source, told, AbortSignal.any([signal, end.signal]));
+    await upstream.subscribe?.(source, told, until);
+  };
+  const followAgain = async (source: Source): Promise<void> => {
+    const until = begin(source);
+    for (let pause = AGAIN_MS.first; !until.aborted; pause = Math.min(pause * 2, AGAIN_MS.longest)) {
+      try {
+        return await follow(source, until);
+      } catch (error) {
+        log.debug('a resource cannot be followed again yet', { connection: label, error: toAppError(error) });
+      }
+      await clock.sleep(pause * (0.8 + 0.4 * random.fraction()), until);
+    }
   };
   const stop = catalog.onChange((changes) => {
     if (!changes.some(({ key }) => connectionLabel(key) === label)) return;
     const now = catalog.view(viewer).resource(uri);
-    if (!now || now.upstream === followed?.upstream) return;
-    follow(now.upstream, now.uri, now.prefix).catch((error: unknown) => {
-      log.debug('a resource can no longer be followed', { connection: label, error: toAppError(error) });
-    });
+    if (now && now.upstream !== followed?.upstream) void followAgain(now);
   });
   signal.addEventListener('abort', stop, { once: true });
   try {
-    await follow(target.upstream, target.uri, target.prefix);
+    await follow(target, begin(target));
     return 'subscribed';
   } catch (error) {
     stop();
