@@ -34,7 +34,7 @@ async function waitingCalls(connection: ToolkitConnection, client: RecordingClie
     const caller = new AbortController();
     callers.push(caller);
     calls.push(tool(connection, 'ask', client, 'apikey:a', { signal: caller.signal }).catch(() => undefined));
-    await vi.waitFor(() => expect(client.asked).toHaveLength(callers.length));
+    await vi.waitFor(() => expect(client.asked).toHaveLength(callers.length), { timeout: 20_000 });
   }
   return () => {
     for (const caller of callers) caller.abort(new Error('enough'));
@@ -60,7 +60,7 @@ describe('a session with an upstream that may ask a client', () => {
     const silent = aClient({ elicitation: {} }, { 'elicitation/create': never });
     const leave = await waitingCalls(connection, silent);
     const one = expect(tool(connection, 'log', silent)).rejects.toMatchObject({ code: 'unavailable' });
-    await vi.waitFor(() => expect(clock.sleeping).toContain(10_000));
+    await vi.waitFor(() => expect(clock.sleeping).toContain(10_000), { timeout: 20_000 });
     await clock.advance(10_000);
     await one;
     await leave();
@@ -114,7 +114,7 @@ describe('a session with an upstream that may ask a client', () => {
         era.includes('legacy') ? { session } : {},
       );
       const call = tool(connection, 'ask', client);
-      await vi.waitFor(() => expect(client.asked).toHaveLength(1));
+      await vi.waitFor(() => expect(client.asked).toHaveLength(1), { timeout: 20_000 });
       for (let minute = 0; minute < 9; minute += 1) await clock.advance(60_000);
       answer({ action: 'accept' });
       await expect(call).resolves.toMatchObject({ content: [{ text: '{"action":"accept"}' }] });
