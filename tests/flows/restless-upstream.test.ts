@@ -25,6 +25,7 @@ it('an upstream that says at every listing that its tools changed is read less a
       clock,
       random: seededRandom(),
       log: silentLog,
+      asks: true,
       limited: (work) => work(),
       changed: () => undefined,
       drifted: () => undefined,
