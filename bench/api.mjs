@@ -1,66 +1,117 @@
 // npm run bench:api: what the gateway adds to a call of an HTTP API, as plain HTTP and by the tool. The same callers ask
 // the same API directly and through the gateway, in alternating rounds. `-- --quick` for a try. Linux.
+import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
-import { ensureBuilt, ensureInstalled, requireNode } from '../scripts/prepare.mjs';
+import { ensureBuilt, ensureInstalled, fail, requireNode } from '../scripts/prepare.mjs';
 import { helper, KEYS, platform, until } from './gateway/processes.mjs';
 
+/** Code that is still being compiled costs several times as much. */
+const WARM_CALLS = 4_000;
+const WARM_MS = 300;
+
 const { values: options } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, rounds: { type: 'string' }, seconds: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    ways: { type: 'string', default: 'plain,post,tool' },
+    callers: { type: 'string', default: '1,16,open' },
+    /** Options of Node for the gateway, such as --cpu-prof. */
+    node: { type: 'string', default: '' },
+    /** The built dist/cli.js of another version. */
+    cli: { type: 'string' },
+  },
 });
 const rounds = Number(options.rounds ?? (options.quick ? 1 : 5));
 const ms = 1000 * Number(options.seconds ?? (options.quick ? 1 : 3));
+const list = (/** @type {string} */ text) => text.split(',').filter(Boolean);
+
+/** @typedef {{ calls: number, per_second: number, p50: number, p99: number }} Measured */
 
 /** @param {number[]} values */
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
-const LOADS = [
-  { load: '1 caller', callers: 1 },
-  { load: '16 callers', callers: 16 },
-  { load: '100/s of 16', callers: 16, rate: 100 },
-];
-
 requireNode();
-await ensureInstalled();
-await ensureBuilt();
+if (process.platform !== 'linux') fail('bench:api reads /proc and so needs Linux.');
+ensureInstalled();
+if (options.cli === undefined) ensureBuilt();
+console.log(`load before: ${loadavg()[0]?.toFixed(1)}`);
 const upstream = await helper('../api/upstream.mjs');
 const caller = await helper('load.mjs');
-const gateway = await platform();
+const gateway = await platform({ node: list(options.node.replaceAll(' ', ',')), cli: options.cli });
+
+/** @param {Record<string, unknown>} direct @param {Record<string, unknown>} through */
+async function compare(direct, through) {
+  /** @type {{ direct: Measured[], through: Measured[] }} */
+  const measured = { direct: [], through: [] };
+  /** @type {number[]} */
+  const cpu = [];
+  for (let round = 0; round < rounds; round += 1) {
+    measured.direct.push(await caller.ask(direct));
+    const before = gateway.usage().cpu_ms;
+    const one = await caller.ask(through);
+    // The calls of the warm-up cost as much, and are about as many a second.
+    cpu.push((1000 * (gateway.usage().cpu_ms - before) * (ms / (ms + WARM_MS))) / one.calls);
+    measured.through.push(one);
+  }
+  /** @param {'direct' | 'through'} which @param {'per_second' | 'p50' | 'p99'} what */
+  const of = (which, what) => median(measured[which].map((one) => one[what]));
+  /** @param {'p50' | 'p99'} what */
+  const added = (what) =>
+    median(measured.through.map((one, round) => one[what] - (measured.direct[round]?.[what] ?? 0)));
+  return {
+    'direct p50 ms': of('direct', 'p50').toFixed(2),
+    'direct p99 ms': of('direct', 'p99').toFixed(2),
+    'added p50 ms': added('p50').toFixed(2),
+    'added p99 ms': added('p99').toFixed(2),
+    'direct/s': Math.round(of('direct', 'per_second')),
+    'calls/s': Math.round(of('through', 'per_second')),
+    '%': Math.round((100 * of('through', 'per_second')) / of('direct', 'per_second')),
+    'CPU µs': Math.round(median(cpu)),
+  };
+}
+
 try {
   const origin = String(upstream.first);
   const config = { base_url: origin, auth_mode: 'bearer', credential: 'the-credential-of-the-bench' };
   await gateway.put('bench', config, 'api');
   await until(async () => (await gateway.tools()).includes('api_read_endpoint'));
-  const headers = { authorization: `Bearer ${KEYS.agent}` };
-  const common = { headers, era: 'modern', tool: '', warm_ms: 500, least: 200, ms };
+  const common = {
+    headers: { authorization: `Bearer ${KEYS.agent}` },
+    era: 'modern',
+    tool: '',
+    least: 200,
+    plain: true,
+  };
+  const direct = { ...common, url: `${origin}/items/1` };
+  const plain = { ...common, url: `${gateway.url}/api/v1/gateway/bench/items/1` };
+  const body = JSON.stringify({ name: 'hello', tags: ['a', 'b'], text: 'x'.repeat(200) });
+  /** @type {Record<string, { direct: Record<string, unknown>, through: Record<string, unknown> }>} */
   const ways = {
-    direct: { ...common, url: `${origin}/items/1`, plain: true },
-    plain: { ...common, url: `${gateway.url}/api/v1/gateway/bench/items/1`, plain: true },
+    plain: { direct, through: plain },
+    post: { direct: { ...direct, body }, through: { ...plain, body } },
     tool: {
-      ...common,
-      url: `${gateway.url}/mcp`,
-      tool: 'api_read_endpoint',
-      arguments: { connection: 'bench', path: '/items/1' },
+      direct,
+      through: {
+        ...common,
+        plain: false,
+        url: `${gateway.url}/mcp`,
+        tool: 'api_read_endpoint',
+        arguments: { connection: 'bench', path: '/items/1' },
+      },
     },
   };
+  const chosen = list(options.ways).flatMap((way) => (ways[way] ? [{ way, ...ways[way] }] : []));
+  for (const { direct, through } of chosen) {
+    for (const job of [direct, through]) await caller.ask({ ...job, callers: 16, calls: WARM_CALLS, warm_ms: 0 });
+  }
   const rows = [];
-  for (const { load, ...how } of LOADS) {
-    /** @type {Record<string, { per_second: number, p50: number, p99: number }[]>} */
-    const measured = { direct: [], plain: [], tool: [] };
-    for (let round = 0; round < rounds; round += 1) {
-      for (const [way, job] of Object.entries(ways)) measured[way]?.push(await caller.ask({ ...job, ...how }));
-    }
-    /** @param {string} way @param {'per_second' | 'p50' | 'p99'} what */
-    const of = (way, what) => median((measured[way] ?? []).map((one) => one[what]));
-    for (const way of ['plain', 'tool']) {
-      rows.push({
-        way,
-        load,
-        'direct p50 ms': of('direct', 'p50').toFixed(2),
-        'added p50 ms': (of(way, 'p50') - of('direct', 'p50')).toFixed(2),
-        'added p99 ms': (of(way, 'p99') - of('direct', 'p99')).toFixed(2),
-        'calls/s': Math.round(of(way, 'per_second')),
-        'of direct %': Math.round((100 * of(way, 'per_second')) / of('direct', 'per_second')),
-      });
+  for (const { way, direct, through } of chosen) {
+    for (const callers of list(options.callers)) {
+      const how = callers === 'open' ? { callers: 16, rate: 100 } : { callers: Number(callers) };
+      const timed = { ...how, ms, warm_ms: WARM_MS };
+      const row = await compare({ ...direct, ...timed }, { ...through, ...timed });
+      rows.push({ way, callers: callers === 'open' ? '16, 100/s' : callers, ...row });
     }
   }
   console.table(rows);

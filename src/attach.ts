@@ -8,6 +8,7 @@ import { acquireOwnership, type Ownership } from './db/embedded/owner-lock.ts';
 
 /** Whoever can read owner.json (mode 0600) is the user who owns the data directory. */
 const SECRET_HEADER = 'x-mcp-data-platform-attach';
+const PREFIX = '/attach/';
 const MCP_PATH = '/attach/mcp';
 const LINK_PATH = '/attach/sign-in-link';
 const DOCTOR_PATH = '/attach/doctor';
@@ -31,6 +32,7 @@ export function createAttachPoint(deps: {
   };
   return {
     handle(request) {
+      if (!request.url.includes(PREFIX)) return undefined;
       const { pathname } = new URL(request.url);
       if (![MCP_PATH, LINK_PATH, DOCTOR_PATH].includes(pathname)) return undefined;
       if (!allowed(request)) return Promise.resolve(new Response(null, { status: 404 }));

@@ -2,6 +2,7 @@ import { Duplex, type Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Dispatcher } from 'undici';
 import type { EgressError, FetchInit } from './core/ports.ts';
+import { WholeResponse } from './core/responses.ts';
 
 export type Sending = {
   url: URL;
@@ -129,7 +130,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     if (this.#over) return;
     if (this.#whole) {
-      const [only = new Uint8Array(), ...more] = this.#whole;
+      const [only = Buffer.alloc(0), ...more] = this.#whole;
       this.#answer(more.length === 0 ? only : Buffer.concat(this.#whole));
     } else this.#stream?.close();
     this.#end(undefined);
@@ -139,11 +140,17 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#end(error);
   }
 
-  #answer(body: ReadableStream<Uint8Array> | Uint8Array | null): void {
+  #answer(body: ReadableStream<Uint8Array> | Buffer | null): void {
     if (!this.#head) return;
+    const url = this.#sending.url.href;
     try {
+      if (Buffer.isBuffer(body)) {
+        // A piece of what the socket has read, which nobody writes to any more.
+        this.#answered(new WholeResponse(body as Uint8Array<ArrayBuffer>, { ...this.#head, url }));
+        return;
+      }
       const response = new Response(body, this.#head);
-      Object.defineProperty(response, 'url', { value: this.#sending.url.href });
+      Object.defineProperty(response, 'url', { value: url });
       this.#answered(response);
     } catch (error) {
       // Whoever waits must not wait for ever, whatever a response cannot be made of.

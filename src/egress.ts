@@ -25,6 +25,7 @@ const HEADERS_TIMEOUT_MS = 900_000;
 const IDLE_MS = 30_000;
 /** One for each set of certificates and policy; what is no longer used, as after a change, ends behind these. */
 const MAX_AGENTS = 256;
+const MAX_LITERALS = 1_024;
 
 const systemResolve = async (hostname: string): Promise<readonly string[]> =>
   (await dnsLookup(hostname, { all: true, order: 'verbatim' })).map((entry) => entry.address);
@@ -153,7 +154,8 @@ function isTimeout(reason: unknown): boolean {
 }
 
 function requestHeaders(init: FetchInit): Record<string, string> {
-  const headers = Object.fromEntries(new Headers(init.headers));
+  const given = init.headers instanceof Headers ? init.headers : new Headers(init.headers);
+  const headers = Object.fromEntries(given);
   return { accept: '*/*', 'accept-encoding': ACCEPT_ENCODING, 'user-agent': 'mcp-data-platform', ...headers };
 }
 
@@ -172,6 +174,8 @@ export function createEgress(options: EgressOptions = {}): Fetch & { close(): Pr
   const resolve = options.resolve ?? systemResolve;
   const timeout = options.connect_timeout_ms ?? CONNECT_TIMEOUT_MS;
   const agents = new Map<string, Agent>();
+  /** Literal addresses that were found allowed: what they are does not change. */
+  const literals = new Set<string>();
 
   const agentFor = (policy: Policy, { connection = 'pooled', tls }: FetchInit): Agent => {
     const id = `${policy} ${connection} ${tls ? tlsMark(tls) : ''}`;
@@ -207,11 +211,19 @@ export function createEgress(options: EgressOptions = {}): Fetch & { close(): Pr
     return inside ? 'discovered_inside' : 'discovered_outside';
   };
 
+  const checkLiteral = async (policy: Policy, { protocol, hostname }: URL): Promise<void> => {
+    const id = `${policy} ${protocol} ${hostname}`;
+    if (literals.has(id) || isIP(bareHost(hostname)) === 0) return;
+    await allowedAddresses(resolve, policy, protocol, hostname);
+    if (literals.size >= MAX_LITERALS) literals.clear();
+    literals.add(id);
+  };
+
   const egress = async (input: string | URL, init: FetchInit): Promise<Response> => {
     const url = parseUrl(input);
     const policy = await policyFor(url, init.trust);
     // A literal address skips the socket's lookup, and a pooled socket the connector: so ask here, too.
-    if (isIP(bareHost(url.hostname))) await allowedAddresses(resolve, policy, url.protocol, url.hostname);
+    await checkLiteral(policy, url);
     let phase: EgressError['phase'] = 'not_sent';
     const response = await send(agentFor(policy, init), {
       url,

@@ -1,8 +1,10 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { systemClock } from './clock.ts';
 import { AppError } from './core/errors.ts';
+import { StreamedResponse, WholeResponse } from './core/responses.ts';
 
 export type Listener = {
   /** Where a process of this machine reaches it: `http://127.0.0.1:8080`. */
@@ -32,8 +34,13 @@ export async function listen(address: { host: string; port: number }): Promise<L
   const unavailable = (text: string) => async () =>
     new Response(`${text}\n`, { status: 503, headers: { 'retry-after': '1' } });
   let handler: (request: Request) => Promise<Response> = unavailable('Starting. Try again in a moment.');
-  const answer = async (request: Request, { outgoing }: { outgoing: { destroy(): void } }) =>
-    brokenOff(await handler(request), () => outgoing.destroy());
+  const answer = async (request: Request, { outgoing }: { outgoing: unknown }): Promise<Response> => {
+    const response = await handler(request);
+    if (response instanceof WholeResponse) writeWhole(response, outgoing as ServerResponse);
+    else if (response instanceof StreamedResponse) void writeStreamed(response, outgoing as ServerResponse);
+    else return brokenOff(response, () => (outgoing as ServerResponse).destroy());
+    return RESPONSE_ALREADY_SENT;
+  };
   const server = createServer(getRequestListener(answer, { overrideGlobalObjects: false }));
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.keepAliveTimeout = KEEP_ALIVE_MS;
@@ -80,6 +87,36 @@ function brokenOff(response: Response, breakOff: () => void): Response {
   Object.defineProperty(reader, 'closed', { value: reader.closed.catch(() => undefined) });
   Object.defineProperty(body, 'getReader', { value: () => reader });
   return response;
+}
+
+/** At once with its headers: as a stream, it is read piece by piece to find out that it ends. */
+function writeWhole({ status, headers, whole }: WholeResponse, outgoing: ServerResponse): void {
+  outgoing.writeHead(status, { 'content-length': whole.byteLength, ...Object.fromEntries(headers) });
+  outgoing.end(whole);
+}
+
+/** No more than the caller takes, and a part is never left to be taken for the whole. */
+async function writeStreamed({ status, headers, body }: StreamedResponse, outgoing: ServerResponse): Promise<void> {
+  const reader = (body as ReadableStream<Uint8Array>).getReader();
+  let drained: () => void = () => undefined;
+  outgoing.on('drain', () => drained());
+  outgoing.once('close', () => {
+    drained();
+    reader.cancel().catch(() => undefined);
+  });
+  try {
+    outgoing.writeHead(status, Object.fromEntries(headers));
+    outgoing.flushHeaders();
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      if (outgoing.write(next.value) || outgoing.closed) continue;
+      await new Promise<void>((resolve) => {
+        drained = resolve;
+      });
+    }
+    outgoing.end();
+  } catch {
+    outgoing.destroy();
+  }
 }
 
 const EVERY_INTERFACE = new Set(['0.0.0.0', '::']);

@@ -17,7 +17,8 @@ const META = {
  * @property {'modern' | 'legacy'} era
  * @property {string} tool as it is called there
  * @property {Record<string, unknown>} [arguments] of the tool
- * @property {boolean} [plain] a GET of the URL, in place of a tool's call
+ * @property {boolean} [plain] a GET of the URL, or a POST of `body`, in place of a tool's call
+ * @property {string} [body] JSON
  * @property {number} callers
  * @property {number} [rate] calls per second that arrive, whether or not earlier ones are answered; none: each caller calls again at once
  * @property {number} [ms] how long
@@ -51,8 +52,14 @@ function client(job) {
     const text = await answer.body.text();
     return { status: answer.statusCode, headers: answer.headers, text };
   };
-  const get = async () => {
-    const answer = await pool.request({ method: 'GET', path: pathname, headers: job.headers });
+  const { body: given } = job;
+  const typed = { 'content-type': 'application/json', ...job.headers };
+  const plain = async () => {
+    const answer = await pool.request(
+      given === undefined
+        ? { method: 'GET', path: pathname, headers: job.headers }
+        : { method: 'POST', path: pathname, headers: typed, body: given },
+    );
     const text = await answer.body.text();
     if (answer.statusCode !== 200 || text.length < job.least) {
       throw new Error(`a request answered ${answer.statusCode}: ${text.slice(0, 300)}`);
@@ -71,7 +78,7 @@ function client(job) {
   };
   /** @param {Record<string, string>} session */
   const call = async (session) => {
-    if (job.plain) return get();
+    if (job.plain) return plain();
     const params = { name: job.tool, arguments: job.arguments ?? { message: 'hello' } };
     const modern = job.era === 'modern';
     const headers = modern

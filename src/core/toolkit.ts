@@ -66,6 +66,9 @@ export type UpstreamTool = { name: string } & Record<string, unknown>;
 
 export type ToolkitTest = { ok: boolean; message: string; details: Record<string, unknown> };
 
+/** A plain HTTP request, as far as it concerns a connection. A standard Request is one. */
+export type PlainRequest = Pick<Request, 'method' | 'url' | 'headers' | 'body' | 'arrayBuffer' | 'signal'>;
+
 export interface ToolkitConnection {
   /**
    * One MCP request, answered with the upstream's result, verbatim:
@@ -83,7 +86,7 @@ export interface ToolkitConnection {
    */
   subscribe?(uri: string, updated: (params: Record<string, unknown>) => void, signal: AbortSignal): Promise<void>;
   /** One plain HTTP request of a program, the connection's credential added; `/…` and query are the caller's. */
-  handle?(request: Request, call: ToolkitCall): Promise<Response>;
+  handle?(request: PlainRequest, call: ToolkitCall): Promise<Response>;
   /** Called whenever what the upstream offers may have changed; undefined: any of its lists. */
   onChange(listener: (changed?: ListKind) => void): void;
   test(signal: AbortSignal): Promise<ToolkitTest>;

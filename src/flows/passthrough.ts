@@ -4,8 +4,9 @@ import type { ConnectionKey } from '../core/connection.ts';
 import { connectionLabel } from '../core/connection.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import { AppError, toAppError } from '../core/errors.ts';
-import type { CallEnd, CallRecorder } from '../core/ports.ts';
+import type { CallEnd, CallRecorder, PlainRequest } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
+import { StreamedResponse, WholeResponse } from '../core/responses.ts';
 import { outcomeOfThrown } from './call-records.ts';
 import type { Catalog, PlainTarget } from './catalog-api.ts';
 import { connectionFailure, failureText } from './tool-call.ts';
@@ -24,7 +25,7 @@ export interface Passthrough {
    * @throws AppError not_found, forbidden, invalid_request, or what the connection failed with; the reason of the
    * request's signal when its sender has left
    */
-  handle(principal: Principal, name: string, request: Request): Promise<Response>;
+  handle(principal: Principal, name: string, request: PlainRequest): Promise<Response>;
 }
 
 /** Failures of the request itself: the page of the connection would not help. */
@@ -81,7 +82,7 @@ function recordedBody(
   );
 }
 
-function declaredLength(request: Request): number | undefined {
+function declaredLength(request: PlainRequest): number | undefined {
   const declared = request.headers.get('content-length');
   return declared === null ? undefined : Number(declared);
 }
@@ -108,11 +109,15 @@ export function createPassthrough(deps: PassthroughDeps): Passthrough {
         target.note(null);
         const { status, statusText, headers } = response;
         const done: CallEnd = { outcome: outcomeOfStatus(status) };
+        if (response instanceof WholeResponse) {
+          end({ ...done, response_bytes: response.whole.byteLength });
+          return response;
+        }
         if (response.body === null) {
           end({ ...done, response_bytes: 0 });
           return response;
         }
-        return new Response(recordedBody(response.body, signal, done, end), { status, statusText, headers });
+        return new StreamedResponse(recordedBody(response.body, signal, done, end), { status, statusText, headers });
       } catch (error) {
         end({ outcome: signal.aborted ? 'cancelled' : outcomeOfThrown(error) });
         if (signal.aborted) throw error;

@@ -7,6 +7,8 @@ import { challengeFor, createEntrance, type Entrance } from './bearer.ts';
 import { createConsent } from './callback.ts';
 import { cookieNames } from './cookies.ts';
 import type { HttpDeps } from './deps.ts';
+import { createSecurityHeaders } from './headers.ts';
+import { createMounted, type Mounted } from './mounted.ts';
 import { openApiDocument } from './openapi.ts';
 import { createOriginRules, type OriginRules } from './origin.ts';
 import { createPortal } from './portal.ts';
@@ -36,26 +38,14 @@ export function createHttpApp(deps: HttpDeps): HttpApp {
   const handlers = createAdminHandlers({ ...deps, consent, sessions });
   const app = new Hono();
 
-  app.use(async (c, next) => {
-    await next();
-    secure(c, publicUrl);
-  });
-  app.onError((error, c) => failure(deps, c, error));
+  const secured = createSecurityHeaders(publicUrl);
+  app.onError((error, c) => failure(deps, c.req.raw, routePath(c), error));
   mountHealth(app, deps);
   app.use((c, next) => {
     origins.checkHost(c.req.raw);
     return next();
   });
   mountMetrics(app, deps, entrance);
-  for (const mount of deps.mounts) {
-    const enter = (c: Context, part?: string) => {
-      origins.checkOrigin(c.req.raw);
-      return mount.handle(c.req.raw, entrance.machine(c.req.raw), part);
-    };
-    app.all(mount.path, (c) => enter(c));
-    if (mount.deep) app.all(`${mount.path}/*`, (c) => enter(c));
-    else app.all(`${mount.path}/:part`, (c) => enter(c, c.req.param('part')));
-  }
   for (const [id, endpoint] of Object.entries(ENDPOINTS)) {
     const handle = handlers[id as EndpointId] as Handle;
     app.on(endpoint.method, routePattern(endpoint.path), (c) =>
@@ -76,7 +66,22 @@ export function createHttpApp(deps: HttpDeps): HttpApp {
   app.get('/connect/:state', (c) => consent.connectPage(c.req.param('state')));
   app.post('/connect/:state', (c) => consent.connect(c.req.raw, c.req.param('state')));
   app.notFound(async (c) => (await portal.serve(c.req.raw)) ?? nowhere(c));
-  return { fetch: async (request) => app.fetch(request) };
+  const mounted = createMounted(deps.mounts);
+  const throughMount = async ({ mount, part }: Mounted, request: Request): Promise<Response> => {
+    try {
+      origins.checkHost(request);
+      origins.checkOrigin(request);
+      return await mount.handle(request, entrance.machine(request), part);
+    } catch (error) {
+      return failure(deps, request, mount.path, error);
+    }
+  };
+  return {
+    async fetch(request) {
+      const found = mounted(request.url);
+      return secured(await (found ? throughMount(found, request) : app.fetch(request)));
+    },
+  };
 }
 
 /** Anybody may ask, by any name: a probe of an orchestrator comes by address. */
@@ -116,14 +121,13 @@ async function answer(rooms: Rooms, endpoint: Endpoint, handle: Handle, c: Conte
 }
 
 /** An AppError as it is; of anything else only that it happened, and one line in the log. */
-function failure(deps: HttpDeps, c: Context, error: Error): Response {
+function failure(deps: HttpDeps, request: Request, route: string, error: unknown): Response {
   const told = toAppError(error);
-  const request = c.req.raw;
   const instance = told.status >= 500 ? `urn:uuid:${deps.random.uuid()}` : undefined;
   if (instance) {
     const level = told.code === 'internal' ? 'error' : 'warn';
     // The route, not the path: a path may hold a state.
-    const fields = { method: request.method, route: routePath(c), status: told.status, code: told.code, instance };
+    const fields = { method: request.method, route, status: told.status, code: told.code, instance };
     deps.log[level]('a request failed', { ...fields, error: told.cause ?? told });
   }
   return problemResponse(told, { instance, challenge: told.status === 401 ? challengeFor(request) : undefined });
@@ -139,20 +143,4 @@ function nowhere(c: Context): Response {
       ? `${method} is not among the methods of this address, which are ${allowed.join(', ')}.`
       : `There is nothing at this address. The operations of the API are listed at ${OPENAPI_PATH}.`;
   return problemResponse(new AppError('not_found', detail));
-}
-
-/** @see https://owasp.org/www-project-secure-headers/ */
-function secure(c: Context, publicUrl: string): void {
-  // An event stream of a mount keeps what its own handler set, as all else does.
-  const headers: Record<string, string> = {
-    'x-content-type-options': 'nosniff',
-    'x-frame-options': 'DENY',
-    // Not no-referrer: with it, browsers send `Origin: null` for our own forms.
-    'referrer-policy': 'same-origin',
-    'cross-origin-opener-policy': 'same-origin',
-    'cross-origin-resource-policy': 'same-origin',
-    'permissions-policy': 'camera=(), geolocation=(), microphone=()',
-  };
-  if (publicUrl.startsWith('https:')) headers['strict-transport-security'] = 'max-age=31536000';
-  for (const [name, value] of Object.entries(headers)) if (!c.res.headers.has(name)) c.header(name, value);
 }

@@ -1,6 +1,8 @@
 import { AppError } from '../core/errors.ts';
+import type { PlainRequest } from '../core/ports.ts';
 import type { Passthrough } from '../flows/passthrough.ts';
 import type { Mount } from './deps.ts';
+import { withHeaders } from './headers.ts';
 
 export const GATEWAY_PATH = '/api/v1/gateway';
 
@@ -8,16 +10,29 @@ export const GATEWAY_PATH = '/api/v1/gateway';
 const CONTENT_SECURITY_POLICY = "sandbox; default-src 'none'";
 
 /** Addresses below the upstream's base are told as `/…`: where our caller finds them is known here. */
-function withOurAddresses(headers: Headers, prefix: string): Headers {
-  const changed = new Headers(headers);
+function ourAddresses(headers: Headers, prefix: string): Record<string, string> {
+  const changed: Record<string, string> = { 'content-security-policy': CONTENT_SECURITY_POLICY };
   for (const name of ['location', 'content-location']) {
     const value = headers.get(name);
-    if (value?.startsWith('/')) changed.set(name, prefix + value);
+    if (value?.startsWith('/')) changed[name] = prefix + value;
   }
   const link = headers.get('link');
-  if (link !== null) changed.set('link', link.replaceAll('</', `<${prefix}/`));
-  changed.set('content-security-policy', CONTENT_SECURITY_POLICY);
+  if (link !== null) changed.link = link.replaceAll('</', `<${prefix}/`);
   return changed;
+}
+
+/** The same request for another URL. Its body stays untouched until somebody asks for it. */
+function at(url: string, request: Request): PlainRequest {
+  return {
+    method: request.method,
+    url,
+    headers: request.headers,
+    signal: request.signal,
+    get body() {
+      return request.body;
+    },
+    arrayBuffer: () => request.arrayBuffer(),
+  };
 }
 
 /** Plain HTTP for programs: `/api/v1/gateway/{connection}/…` is the upstream's `/…`. */
@@ -34,17 +49,9 @@ export function createGateway(passthrough: Passthrough): Mount {
       if (name === '') {
         throw new AppError('not_found', `Name a connection: ${GATEWAY_PATH}/{connection}/… is the path of its API.`);
       }
-      const { method, headers, body, signal } = request;
-      const asked = new Request(new URL(`http://connection.invalid${rest}${search}`), {
-        method,
-        headers,
-        signal,
-        ...(body === null ? {} : { body, duplex: 'half' as const }),
-      });
+      const asked = at(`http://connection.invalid${rest}${search}`, request);
       const response = await passthrough.handle(principal, name, asked);
-      const { status, statusText } = response;
-      const returned = withOurAddresses(response.headers, `${GATEWAY_PATH}/${name}`);
-      return new Response(response.body, { status, statusText, headers: returned });
+      return withHeaders(response, ourAddresses(response.headers, `${GATEWAY_PATH}/${name}`));
     },
   };
 }

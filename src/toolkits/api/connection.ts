@@ -1,7 +1,7 @@
 import { connectionLabel } from '../../core/connection.ts';
 import { parseDuration } from '../../core/duration.ts';
 import { toAppError } from '../../core/errors.ts';
-import type { ToolkitCall, ToolkitConnection, ToolkitContext, ToolkitTest } from '../../core/ports.ts';
+import type { PlainRequest, ToolkitCall, ToolkitConnection, ToolkitContext, ToolkitTest } from '../../core/ports.ts';
 import { EgressError } from '../../core/ports.ts';
 import { RpcError } from '../../core/rpc-error.ts';
 import { type AuthorizedFetch, createAuthorizedFetch } from '../authorized-fetch.ts';
@@ -15,6 +15,7 @@ import {
   readArguments,
   readArgumentsOf,
 } from './arguments.ts';
+import { Deadlines } from './deadline.ts';
 import { DescribedApi, type DescriptionState } from './described-api.ts';
 import { type InvokeDeps, invoke } from './invoke.ts';
 import type { MemoryBudget } from './memory-budget.ts';
@@ -67,7 +68,8 @@ export class ApiConnection implements ToolkitConnection {
     this.#context = context;
     this.#fetch = createAuthorizedFetch(context, new URL(String(config.base_url)).origin);
     this.#described = new DescribedApi({ context, fetch: this.#fetch, parse, json, budget, timeout });
-    this.#invoking = { context, fetch: this.#fetch, budget, call_timeout: timeout };
+    const deadlines = new Deadlines(context.clock);
+    this.#invoking = { context, fetch: this.#fetch, budget, deadlines, call_timeout: timeout };
   }
 
   async request(method: string, params: Record<string, unknown>, call: ToolkitCall): Promise<Record<string, unknown>> {
@@ -77,7 +79,7 @@ export class ApiConnection implements ToolkitConnection {
     return this.#callTool(String(params.name), params.arguments ?? {}, call);
   }
 
-  handle(request: Request, call: ToolkitCall): Promise<Response> {
+  handle(request: PlainRequest, call: ToolkitCall): Promise<Response> {
     return passThrough(this.#invoking, request, call);
   }
 

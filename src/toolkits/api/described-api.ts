@@ -5,7 +5,7 @@ import { EgressError } from '../../core/ports.ts';
 import type { AuthorizedFetch } from '../authorized-fetch.ts';
 import { credentialHeader, credentialParameter } from '../credential-headers.ts';
 import { unreachable } from '../unreachable.ts';
-import { createDeadline } from './deadline.ts';
+import { Deadlines } from './deadline.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { Description, JsonOf, ParseDescription, ParseOptions } from './openapi/description.ts';
 
@@ -156,7 +156,7 @@ export class DescribedApi {
   /** undefined: it has not changed. */
   async #fetchText(url: string): Promise<{ text: string; etag: string | null } | undefined> {
     const { context, fetch, budget, timeout } = this.#deps;
-    const deadline = createDeadline(context.clock, timeout, new AbortController().signal);
+    const deadline = new Deadlines(context.clock).begin(timeout, new AbortController().signal);
     const reservation = budget.reserve();
     try {
       const headers: Record<string, string> = { accept: 'application/json, application/yaml;q=0.9, */*;q=0.5' };

@@ -6,7 +6,7 @@ import type { AuthorizedFetch } from '../authorized-fetch.ts';
 import { credentialParameter, credentialTexts } from '../credential-headers.ts';
 import { unreachable } from '../unreachable.ts';
 import { type InvokeArguments, isSafe } from './arguments.ts';
-import { createDeadline, type Deadline } from './deadline.ts';
+import type { Deadline, Deadlines } from './deadline.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { Description, Issue } from './openapi/description.ts';
 import { type Outgoing, writeRequest } from './outgoing.ts';
@@ -17,6 +17,7 @@ export type InvokeDeps = {
   context: ToolkitContext;
   fetch: AuthorizedFetch;
   budget: MemoryBudget;
+  deadlines: Deadlines;
   call_timeout: number;
 };
 
@@ -80,7 +81,7 @@ export async function invoke(
   const refused = only(request);
   if (refused) return refusedCall([refused], null);
   const limit = Math.min(deps.call_timeout, (args.timeout_seconds ?? Number.POSITIVE_INFINITY) * 1_000);
-  const deadline = createDeadline(clock, limit, call.signal);
+  const deadline = deps.deadlines.begin(limit, call.signal);
   const reservation = budget.reserve();
   const began = clock.monotonic();
   let token: Secret | undefined;

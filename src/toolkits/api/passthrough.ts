@@ -1,17 +1,17 @@
 import { connectionLabel } from '../../core/connection.ts';
 import { AppError } from '../../core/errors.ts';
-import type { ToolkitCall } from '../../core/ports.ts';
+import type { PlainRequest, ToolkitCall } from '../../core/ports.ts';
 import { EgressError } from '../../core/ports.ts';
 import type { Secret } from '../../core/redact.ts';
+import { WholeResponse } from '../../core/responses.ts';
 import { credentialParameter, credentialTexts } from '../credential-headers.ts';
 import { createScrubber } from '../credential-scrub.ts';
 import { unreachable } from '../unreachable.ts';
 import { isSafe } from './arguments.ts';
-import { createDeadline } from './deadline.ts';
 import type { InvokeDeps } from './invoke.ts';
 import { mediaType } from './media-type.ts';
 import { forwardedHeaders, returnedHeaders } from './passthrough-headers.ts';
-import { ReplayBody } from './replay-body.ts';
+import { KEPT_BYTES, ReplayBody } from './replay-body.ts';
 import { requestTarget } from './target.ts';
 import { watchedStream } from './watched-stream.ts';
 
@@ -29,7 +29,7 @@ function announcesBody(headers: Headers): boolean {
   return (headers.get('content-length') ?? '0') !== '0' || headers.has('transfer-encoding');
 }
 
-function targetOf({ context }: InvokeDeps, request: Request): URL {
+function targetOf({ context }: InvokeDeps, request: PlainRequest): URL {
   const { pathname, search } = new URL(request.url);
   const target = requestTarget(String(context.config.base_url), pathname, search.slice(1));
   if (!target.ok) throw refuse(target.at, target.message);
@@ -45,6 +45,15 @@ function targetOf({ context }: InvokeDeps, request: Request): URL {
   return target.url;
 }
 
+/** GET and HEAD carry none; one that says it is small is read whole, and one to come is streamed. */
+async function bodyOf(request: PlainRequest): Promise<Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null> {
+  const { method, headers } = request;
+  if (method === 'GET' || method === 'HEAD') return null;
+  const declared = headers.get('content-length');
+  if (declared !== null && Number(declared) <= KEPT_BYTES) return new Uint8Array(await request.arrayBuffer());
+  return request.body;
+}
+
 /** What the network said, as the caller is told it; its own leaving is passed on as it is. */
 function told(error: unknown, { context }: InvokeDeps, method: string, call: ToolkitCall): unknown {
   if (call.signal.aborted) return call.signal.reason;
@@ -57,21 +66,19 @@ function told(error: unknown, { context }: InvokeDeps, method: string, call: Too
  * silence: until the headers of the answer, and between two pieces of its body, unless that is a stream of events.
  * @throws AppError invalid_request for what may not be sent; what the connection failed with
  */
-export async function passThrough(deps: InvokeDeps, request: Request, call: ToolkitCall): Promise<Response> {
+export async function passThrough(deps: InvokeDeps, request: PlainRequest, call: ToolkitCall): Promise<Response> {
   const { context, fetch, call_timeout } = deps;
   const { config, clock } = context;
   const { method } = request;
   const url = targetOf(deps, request);
-  const headers = forwardedHeaders(config, request.headers, request.body !== null);
-  const deadline = createDeadline(clock, call_timeout, call.signal);
-  const stop = new AbortController();
-  const leave = () => stop.abort(deadline.signal.reason);
-  deadline.signal.addEventListener('abort', leave, { once: true });
-  const body = request.body === null ? undefined : new ReplayBody(request.body, deadline.extend);
-  const left = () => stop.abort(call.signal.reason);
+  const given = await bodyOf(request);
+  const headers = forwardedHeaders(config, request.headers, given !== null);
+  const deadline = deps.deadlines.begin(call_timeout, call.signal);
+  const streamed = given instanceof ReadableStream ? new ReplayBody(given, deadline.extend) : undefined;
+  const body = streamed ? { body: streamed.stream(), again: () => streamed.again() } : given ? { body: given } : {};
   const ended = () => {
-    call.signal.removeEventListener('abort', left);
-    void body?.release();
+    deadline.release();
+    void streamed?.release();
   };
   let token: Secret | undefined;
   let response: Response;
@@ -79,8 +86,8 @@ export async function passThrough(deps: InvokeDeps, request: Request, call: Tool
     response = await fetch(url, {
       method,
       headers,
-      ...(body ? { body: body.stream(), again: () => body.again() } : {}),
-      signal: stop.signal,
+      ...body,
+      signal: deadline.signal,
       encoding: 'kept',
       used: (sent) => {
         token = sent;
@@ -89,13 +96,15 @@ export async function passThrough(deps: InvokeDeps, request: Request, call: Tool
   } catch (error) {
     ended();
     throw told(error, deps, method, call);
-  } finally {
-    deadline.release();
   }
   // From here on the caller's leaving alone ends it.
-  call.signal.addEventListener('abort', left, { once: true });
+  deadline.lift();
   const scrubber = createScrubber(credentialTexts(config, token));
   const returned = { status: response.status, headers: returnedHeaders(config, response.headers, url, scrubber) };
+  if (response instanceof WholeResponse) {
+    ended();
+    return new WholeResponse(response.whole, returned);
+  }
   if (response.body === null || method === 'HEAD' || NO_BODY.has(response.status)) {
     ended();
     await response.body?.cancel();

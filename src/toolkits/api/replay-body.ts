@@ -1,5 +1,5 @@
 /** As much of a streamed body is kept for the one retry after a 401; more is passed on and forgotten. */
-const KEPT_BYTES = 65_536;
+export const KEPT_BYTES = 65_536;
 
 /**
  * A request body that arrives as a stream and is sent on as it comes. While no more than a little has arrived it can be

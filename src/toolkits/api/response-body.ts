@@ -1,4 +1,5 @@
 import { AppError } from '../../core/errors.ts';
+import { WholeResponse } from '../../core/responses.ts';
 import { charsetOf, type MediaKind, mediaKind, mediaType } from './media-type.ts';
 import type { Reservation } from './memory-budget.ts';
 
@@ -39,12 +40,19 @@ function looksBinary(chunk: Uint8Array): boolean {
 
 type Collected = { bytes: Uint8Array; cut: 'limit' | 'time' | 'broken' | null; binary: boolean };
 
+type CollectOptions = ReadOptions & { sniff: boolean };
+
+/** What has arrived already, under the rules of what is still to come. */
+function collected(whole: Uint8Array, limit: number, { reservation, sniff }: CollectOptions): Collected {
+  const bytes = whole.subarray(0, limit);
+  if (!reservation.grow(bytes.byteLength * COST_PER_BYTE)) throw overloaded();
+  return { bytes, cut: bytes.byteLength < whole.byteLength ? 'limit' : null, binary: sniff && looksBinary(whole) };
+}
+
 /** Reads up to `limit` decoded bytes; `sniff` stops at a first chunk that is no text. */
-async function collect(
-  body: ReadableStream<Uint8Array>,
-  limit: number,
-  options: ReadOptions & { sniff: boolean },
-): Promise<Collected> {
+async function collect(response: Response, limit: number, options: CollectOptions): Promise<Collected> {
+  if (response instanceof WholeResponse) return collected(response.whole, limit, options);
+  const body: ReadableStream<Uint8Array> = response.body ?? new ReadableStream<Uint8Array>();
   const reader = body.getReader();
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -133,13 +141,12 @@ function readText(collected: Collected, contentType: string | null, json: boolea
 
 async function readBinary(response: Response, media_type: string, options: ReadOptions): Promise<ReadBody> {
   const declared = response.headers.get('content-length');
-  if (!response.body) return { type: 'none' };
   if (declared !== null && Number(declared) > EMBEDDED_BYTES) {
-    await response.body.cancel();
+    await response.body?.cancel();
     return { type: 'refused', media_type };
   }
   const limit = Math.min(options.limit, EMBEDDED_BYTES);
-  const { bytes, cut } = await collect(response.body, limit, { ...options, sniff: false });
+  const { bytes, cut } = await collect(response, limit, { ...options, sniff: false });
   if (cut !== null) return { type: 'refused', media_type };
   return { type: 'embedded', media_type, blob: Buffer.from(bytes).toString('base64') };
 }
@@ -152,17 +159,18 @@ async function readBinary(response: Response, media_type: string, options: ReadO
 export async function readResponseBody(response: Response, options: ReadOptions): Promise<ReadBody> {
   const contentType = response.headers.get('content-type');
   const kind: MediaKind = mediaKind(contentType);
-  if (!response.body || options.method === 'HEAD') {
+  const empty = !(response instanceof WholeResponse) && !response.body;
+  if (empty || options.method === 'HEAD') {
     await response.body?.cancel();
     return { type: 'none' };
   }
   if (kind === 'binary') return readBinary(response, mediaType(contentType), options);
-  const collected = await collect(response.body, options.limit, { ...options, sniff: kind === 'unknown' });
-  if (collected.binary) {
+  const read = await collect(response, options.limit, { ...options, sniff: kind === 'unknown' });
+  if (read.binary) {
     const media_type = 'application/octet-stream';
-    if (collected.cut !== null || collected.bytes.byteLength > EMBEDDED_BYTES) return { type: 'refused', media_type };
-    return { type: 'embedded', media_type, blob: Buffer.from(collected.bytes).toString('base64') };
+    if (read.cut !== null || read.bytes.byteLength > EMBEDDED_BYTES) return { type: 'refused', media_type };
+    return { type: 'embedded', media_type, blob: Buffer.from(read.bytes).toString('base64') };
   }
-  if (collected.bytes.byteLength === 0 && collected.cut === null) return { type: 'none' };
-  return readText(collected, contentType, kind === 'json', options);
+  if (read.bytes.byteLength === 0 && read.cut === null) return { type: 'none' };
+  return readText(read, contentType, kind === 'json', options);
 }
