@@ -10,10 +10,13 @@ import type { Clock, Log, Random, Sign } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
 import type { Catalog, Viewer } from '../flows/catalog-api.ts';
 import type { ToolCall } from '../flows/tool-call.ts';
+import { OpenAnswers } from './answer.ts';
+import { DirectCalls } from './direct-call.ts';
 import { parseError, stopping, tooLarge, wrongMediaType } from './http-replies.ts';
 import type { LegacySessionSettings } from './legacy-sessions.ts';
 import { DEFAULT_LEGACY_SESSIONS, LegacySessions } from './legacy-sessions.ts';
 import { DEFAULT_LISTEN, ListenStreams } from './listen-streams.ts';
+import { isLegacyCall, MODERN } from './plain-call.ts';
 import { createModernServer, type ServerDeps } from './protocol-server.ts';
 import { createRequestStates } from './request-state.ts';
 import { DEFAULT_SUSPENSION, SuspendedCalls, type SuspensionSettings } from './suspended-calls.ts';
@@ -45,8 +48,6 @@ export interface McpFace {
 
 /** Arguments may carry files; the answer to a larger one is 413 before anything is parsed (lesson 38). */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
-
-const MODERN = '2026-07-28';
 
 type Routed = { viewer: Viewer; method: string };
 
@@ -81,6 +82,8 @@ class Face implements McpFace {
   readonly #legacy: LegacySessions;
   readonly #streams: ListenStreams;
   readonly #modern: ReturnType<typeof createMcpHandler>;
+  readonly #open: OpenAnswers;
+  readonly #direct: DirectCalls;
   #closed = false;
 
   constructor(deps: McpFaceDeps) {
@@ -91,8 +94,11 @@ class Face implements McpFace {
     const states = createRequestStates({ sign: deps.signState, clock });
     const server: ServerDeps = { ...deps, states, suspended: this.#suspended };
     this.#streams = new ListenStreams(server, DEFAULT_LISTEN);
+    this.#open = new OpenAnswers(clock);
+    this.#direct = new DirectCalls(server, this.#open);
     this.#legacy = new LegacySessions({
       server,
+      open: this.#open,
       clock,
       maxBodyBytes: this.#maxBodyBytes,
       settings: { ...DEFAULT_LEGACY_SESSIONS, ...deps.sessions },
@@ -125,6 +131,9 @@ class Face implements McpFace {
         return parseError();
       }
     }
+    const direct = this.#direct.answer(request, body, viewer);
+    if (direct) return direct;
+    if (isLegacyCall(request, body)) return this.#legacy.handle(request, body, viewer);
     if (!claimsModern(body) && (await isLegacyRequest(request, body))) {
       return this.#legacy.handle(request, body, viewer);
     }
@@ -137,6 +146,7 @@ class Face implements McpFace {
   async close(): Promise<void> {
     this.#closed = true;
     this.#suspended.close();
+    this.#open.close();
     await Promise.allSettled([this.#streams.close(), this.#modern.close(), this.#legacy.close()]);
   }
 

@@ -3,7 +3,10 @@ import { isInitializeRequest, WebStandardStreamableHTTPServerTransport } from '@
 import { connectionLabel } from '../core/connection.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Viewer } from '../flows/catalog-api.ts';
+import type { OpenAnswers } from './answer.ts';
 import { missingSession, tooManySessions, unknownSession, wrongMethod } from './http-replies.ts';
+import { LegacyCalls } from './legacy-call.ts';
+import { isLegacyCall } from './plain-call.ts';
 import { createLegacyServer, type ServerDeps, sendListChanged } from './protocol-server.ts';
 
 export type LegacySessionSettings = {
@@ -24,6 +27,7 @@ type LegacySession = {
   server: Server;
   transport: WebStandardStreamableHTTPServerTransport;
   viewer: Viewer;
+  calls: LegacyCalls;
   end(): void;
   used_at: number;
   open_streams: number;
@@ -31,6 +35,7 @@ type LegacySession = {
 
 export type LegacySessionDeps = {
   server: ServerDeps;
+  open: OpenAnswers;
   clock: Clock;
   maxBodyBytes: number;
   settings: LegacySessionSettings;
@@ -111,6 +116,9 @@ export class LegacySessions {
       session.used_at = this.#deps.clock.monotonic();
     };
     try {
+      session.calls.hear(body);
+      const direct = isLegacyCall(request, body) ? session.calls.answer(body, id, ended) : undefined;
+      if (direct) return await direct;
       const response = await session.transport.handleRequest(request, body === undefined ? {} : { parsedBody: body });
       // A stream of notifications, and a call that is answered as a stream, keep their session alive until they end.
       if (response.body && response.headers.get('content-type')?.includes('text/event-stream')) {
@@ -136,13 +144,18 @@ export class LegacySessions {
     const own = [...this.#sessions.values()].filter((session) => session.viewer.principal.actor === actor).length;
     if (own >= settings.most_per_principal && !(await this.#makeRoom(actor))) return tooManySessions();
     if (this.#sessions.size >= settings.most && !(await this.#makeRoom())) return tooManySessions();
-    const { server, end } = createLegacyServer(this.#deps.server, viewer);
+    const { server, conversation, end: endConversation } = createLegacyServer(this.#deps.server, viewer);
+    const calls = new LegacyCalls(this.#deps.server, this.#deps.open, server, conversation);
+    const end = () => {
+      endConversation();
+      calls.end();
+    };
     const transport: WebStandardStreamableHTTPServerTransport = new WebStandardStreamableHTTPServerTransport({
       sessionIdGenerator: () => this.#deps.server.random.uuid(),
       maxRequestBodySize: maxBodyBytes,
       onsessioninitialized: (id) => {
         const used_at = clock.monotonic();
-        this.#sessions.set(id, { server, transport, viewer, end, used_at, open_streams: 0 });
+        this.#sessions.set(id, { server, transport, viewer, calls, end, used_at, open_streams: 0 });
       },
       onsessionclosed: (id) => {
         this.#sessions.delete(id);

@@ -37,18 +37,27 @@ const NO_VALIDATOR: NonNullable<ServerOptions['jsonSchemaValidator']> = {
   },
 };
 
+/** Who answers: at its own address a connection speaks for its upstream. */
+export function identityOf(
+  { version }: ServerDeps,
+  viewer: Viewer,
+  view: CatalogView,
+): { name: string; version: string } {
+  const identity = { name: SERVER_NAME, version };
+  return viewer.connection ? { ...identity, ...view.about.serverInfo } : identity;
+}
+
 function newServer(deps: ServerDeps, viewer: Viewer, view: CatalogView): Server {
-  const { capabilities, serverInfo, instructions } = view.about;
-  const identity = { name: SERVER_NAME, version: deps.version };
+  const { capabilities, instructions } = view.about;
   const told = viewer.connection ? instructions : INSTRUCTIONS;
-  return new Server(viewer.connection ? { ...identity, ...serverInfo } : identity, {
+  return new Server(identityOf(deps, viewer, view), {
     capabilities: capabilities as ServerCapabilities,
     ...(told === undefined ? {} : { instructions: told }),
     jsonSchemaValidator: NO_VALIDATOR,
   });
 }
 
-function progressTokenOf(params: Params): string | number | undefined {
+export function progressTokenOf(params: Params): string | number | undefined {
   const token = (params._meta as Params | undefined)?.progressToken;
   return typeof token === 'string' || typeof token === 'number' ? token : undefined;
 }
@@ -62,7 +71,7 @@ function notifier(ctx: ServerContext): Exchange['notify'] {
 }
 
 /** Whatever fails inside leaves a line in the log, and nothing of it reaches the client. */
-async function guarded(deps: ServerDeps, method: string, work: () => Promise<Params>): Promise<Params> {
+export async function guarded(deps: ServerDeps, method: string, work: () => Promise<Params>): Promise<Params> {
   try {
     return await work();
   } catch (error) {
@@ -72,7 +81,7 @@ async function guarded(deps: ServerDeps, method: string, work: () => Promise<Par
   }
 }
 
-function projection(server: Server): Project {
+export function projection(server: Server): Project {
   return (result, outputSchema) => server.projectCallToolResult(result as CallToolResult, outputSchema) as Params;
 }
 
@@ -109,7 +118,10 @@ export function createModernServer(deps: ServerDeps, viewer: Viewer, only?: { me
 }
 
 /** Our low-level server for one session, or one pipe, of the legacy era. */
-export function createLegacyServer(deps: ServerDeps, viewer: Viewer): { server: Server; end(): void } {
+export function createLegacyServer(
+  deps: ServerDeps,
+  viewer: Viewer,
+): { server: Server; conversation: LegacyConversation; end(): void } {
   const server = newServer(deps, viewer, deps.catalog.view(viewer));
   const updated = (params: Params) => {
     server.sendResourceUpdated(params as { uri: string }).catch(() => undefined);
@@ -134,7 +146,7 @@ export function createLegacyServer(deps: ServerDeps, viewer: Viewer): { server: 
         over = true;
       });
     });
-  return { server, end: () => conversation.end() };
+  return { server, conversation, end: () => conversation.end() };
 }
 
 /**
