@@ -91,8 +91,7 @@ function embeddedV4(groups: readonly number[]): string | undefined {
   return undefined;
 }
 
-/** @param address an IP address as a resolver or a URL gives it; brackets and a zone id are tolerated. */
-export function classifyAddress(address: string): AddressClass {
+function classify(address: string): AddressClass {
   const bare = address.replace(/^\[|\]$/g, '').replace(/%.*$/, '');
   const family = isIP(bare);
   if (family === 4) return classifyV4(bare);
@@ -103,4 +102,18 @@ export function classifyAddress(address: string): AddressClass {
   if (FORBIDDEN_V6.check(bare, 'ipv6')) return 'forbidden';
   if (groups.slice(0, 7).every((group) => group === 0)) return 'loopback'; // :: and ::1
   return PRIVATE_V6.check(bare, 'ipv6') ? 'private' : 'public';
+}
+
+/** Requests to a literal address ask each time, and a block list costs more than the rest of the question. */
+const known = new Map<string, AddressClass>();
+const MOST_KNOWN = 1_000;
+
+/** @param address an IP address as a resolver or a URL gives it; brackets and a zone id are tolerated. */
+export function classifyAddress(address: string): AddressClass {
+  const before = known.get(address);
+  if (before) return before;
+  if (known.size >= MOST_KNOWN) known.clear();
+  const found = classify(address);
+  known.set(address, found);
+  return found;
 }

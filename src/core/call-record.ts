@@ -68,7 +68,7 @@ export function outcomeOfStatus(status: number): CallOutcome {
   return status >= 400 ? 'upstream_error' : 'ok';
 }
 
-const hex = (bytes: Iterable<number>) => [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+const OCTETS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 const MAX_MS = 0xffff_ffff_ffff;
 
 /**
@@ -80,8 +80,12 @@ export function timeOrderedId(ms: number, bytes: Uint8Array): string {
   const time = Math.min(Math.max(0, Math.floor(ms)), MAX_MS)
     .toString(16)
     .padStart(12, '0');
-  const [a = 0, b = 0, c = 0, ...rest] = bytes;
-  const tail = hex([0x70 | (a & 0x0f), b, 0x80 | (c & 0x3f), ...rest.slice(0, 7)]);
+  let tail = '';
+  for (let index = 0; index < 10; index += 1) {
+    const byte = bytes[index] ?? 0;
+    const marked = index === 0 ? 0x70 | (byte & 0x0f) : index === 2 ? 0x80 | (byte & 0x3f) : byte;
+    tail += OCTETS[marked];
+  }
   return `${time.slice(0, 8)}-${time.slice(8)}-${tail.slice(0, 4)}-${tail.slice(4, 8)}-${tail.slice(8)}`;
 }
 

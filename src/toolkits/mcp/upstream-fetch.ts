@@ -68,7 +68,8 @@ export function createUpstreamFetch(context: ToolkitContext, endpoint: URL): Ups
   return async (url, init = {}) => {
     const { method, body, signal } = init;
     const response = await authorized(url, {
-      headers: new Headers(init.headers),
+      // A list of pairs is a form that only the standard fetch takes; the rest is copied behind this, once.
+      headers: (Array.isArray(init.headers) ? new Headers(init.headers) : (init.headers ?? {})) as Headers,
       ...(method ? { method } : {}),
       ...(typeof body === 'string' ? { body } : {}),
       ...(signal ? { signal } : {}),
