@@ -32,11 +32,12 @@ export class Answer {
     });
   }
 
-  /** A notification before the result. */
-  tell(message: Message): void {
-    if (this.#over) return;
+  /** A notification before the result. @returns false: too late for it */
+  tell(message: Message): boolean {
+    if (this.#over) return false;
     this.#open();
     this.#write(`event: message\ndata: ${JSON.stringify(message)}\n\n`);
+    return true;
   }
 
   /**

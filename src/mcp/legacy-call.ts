@@ -74,22 +74,30 @@ export class LegacyCalls {
   }
 
   #exchange({ params }: PlainCall, capabilities: Params, answer: Answer, signal: AbortSignal): Exchange {
-    const { viewer, log_level, id, ended } = this.#conversation;
+    const conversation = this.#conversation;
+    const { viewer, id, ended } = conversation;
     return {
       era: 'legacy',
       viewer,
       signal,
       progressToken: progressTokenOf(params),
       capabilities,
-      log_level,
+      get log_level() {
+        return conversation.log_level;
+      },
       session: { id, ended },
       notify: (method, told) => {
         const { logging } = this.#deps.catalog.view(viewer).about.capabilities;
-        if (method !== 'notifications/message' || logging) answer.tell({ jsonrpc: '2.0', method, params: told });
+        if (method === 'notifications/message' && !logging) return;
+        // What comes after the answer goes over the client's own stream of notifications.
+        if (answer.tell({ jsonrpc: '2.0', method, params: told })) return;
+        this.#server.notification({ method, params: told } as Notification).catch(() => undefined);
       },
     };
   }
 }
+
+type Notification = Parameters<Server['notification']>[0];
 
 /** A cancelled call has no answer: a stream that ends at once. */
 function nothing(): Response {
