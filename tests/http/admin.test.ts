@@ -78,14 +78,17 @@ describe('what a request says', () => {
     expect((await problem(text)).issues[0]?.path).toBe('Content-Type');
     const bytes = { ...json('PUT', null), body: new Uint8Array([0x22, 0xff, 0x22]) };
     expect((await problem(await app.send(INSTANCE, bytes))).issues[0]?.message).toContain('UTF-8');
-    const large = json('PUT', { config: { x: 'x'.repeat(1_048_576) } });
+    const large = json('PUT', { config: { x: 'x'.repeat(48 * 1_048_576) } });
     expect(await problem(await app.send(INSTANCE, large))).toMatchObject({ code: 'payload_too_large', status: 413 });
     expect(app.reached('put')).toEqual([]);
+    const consent = json('POST', { return_url: `/${'x'.repeat(1_048_576)}` });
+    expect((await problem(await app.send(`${CONNECTION}/oauth-start`, consent))).code).toBe('payload_too_large');
   });
 
   it('believes the bytes, not a Content-Length that is too small', async () => {
-    const large = json('PUT', { config: { x: 'x'.repeat(1_048_576) } }, { ...asAdmin, 'content-length': '2' });
-    expect((await problem(await fakeApp().send(INSTANCE, large))).code).toBe('payload_too_large');
+    const large = json('POST', { return_url: `/${'x'.repeat(1_048_576)}` }, { ...asAdmin, 'content-length': '2' });
+    const answer = await fakeApp().send(`${CONNECTION}/oauth-start`, large);
+    expect((await problem(answer)).code).toBe('payload_too_large');
   });
 
   it('takes no body, or an empty one, where the operation has no fields', async () => {
