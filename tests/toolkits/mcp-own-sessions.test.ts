@@ -169,20 +169,18 @@ describe('a program of this server', () => {
     const asked = vi.fn(() => person);
     const client = () => aClient({ elicitation: {} }, { 'elicitation/create': asked }, { session });
     const callers = [new AbortController(), new AbortController()];
-    const [before, after] = callers.map(
-      ({ signal }) =>
-        () =>
-          tool(connection, 'slow', client(), 'apikey:a', { signal }),
-    );
-    const others = [before?.().catch(() => undefined)];
+    const slow = ({ signal }: AbortController) =>
+      tool(connection, 'slow', client(), 'apikey:a', { signal }).catch(() => undefined);
+    const [before, after] = callers as [AbortController, AbortController];
+    const first = slow(before);
     const call = tool(connection, 'ask', client());
-    others.push(after?.().catch(() => undefined));
+    const last = slow(after);
     await vi.waitFor(() => expect(asked).toHaveBeenCalledOnce(), { timeout: 20_000 });
     await clock.advance(5_000);
     answer({ action: 'accept' });
     await expect(call).resolves.toMatchObject({ content: [{ text: '{"action":"accept"}' }] });
     for (const caller of callers) caller.abort(new Error('enough'));
-    await Promise.all(others);
+    await Promise.all([first, last]);
   }, 60_000);
 
   it('asks each of two clients at the same time what it means that client to be asked', async () => {
