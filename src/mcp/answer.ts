@@ -1,4 +1,5 @@
 import type { Clock } from '../core/ports.ts';
+import { WholeResponse } from '../core/responses.ts';
 
 type Message = Record<string, unknown>;
 
@@ -52,8 +53,8 @@ export class Answer {
       this.#write(`event: message\ndata: ${text}\n\n`);
       this.#stream.close();
     } else {
-      const headers = { 'content-type': 'application/json', ...this.#headers };
-      this.#respond(new Response(text, { status, headers }));
+      const headers = new Headers({ 'content-type': 'application/json', ...this.#headers });
+      this.#respond(new WholeResponse(encoder.encode(text) as Uint8Array<ArrayBuffer>, { status, headers }));
     }
   }
 
