@@ -5,12 +5,12 @@ export type Statement = (text: string, transaction: readonly string[]) => boolea
 
 /** The claim of an attempt: nothing is sent to the provider before it is answered. */
 export const CLAIM: Statement = (text) =>
-  /^update "connection_credentials" set "intent_attempt_id" = .* returning/s.test(text);
+  /^with wanted .* update connection_credentials as held set\s+intent_attempt_id = .* returning/s.test(text);
 
 /** The commit of a transaction that brings new tokens. */
 export const NEW_TOKENS: Statement = (text, transaction) =>
   text === 'commit' &&
-  transaction.some((earlier) => /^update "connection_credentials" set .*"access_token" = /s.test(earlier));
+  transaction.some((earlier) => /^update connection_credentials as old set .*"access_token" = /s.test(earlier));
 
 export type Trap = {
   arrived(): boolean;

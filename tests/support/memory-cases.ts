@@ -7,6 +7,7 @@ export const NOT_IN_MEMORY: ReadonlyMap<string, string> = new Map([
   ['claims from strangers once their owner is silent for long, or unknown (rule 15)', BY_SQL],
   ['reports a token that was moved from another connection instead of using it', BY_SQL],
   ['is listed with the name of the field that no longer passes validation', BY_SQL],
+  ['is listed, and never used, when it names a program and did not come from the configuration file', BY_SQL],
   ['is listed when a secret is missing or its kind is unknown', BY_SQL],
   ['writes no token, verifier or secret as it is', ENCRYPTED],
   ['cannot be finished by a reader of the table', ENCRYPTED],
