@@ -42,7 +42,7 @@ const DROPPED: Dropped[] = [
     ],
     taste: 'strict',
     faults: ['lock', 'outage', 'stall'],
-    seen: /^I2: .* while /,
+    seen: /^I2: /,
   },
   {
     rule: 'the intent is a lease (rule 7)',
