@@ -23,7 +23,13 @@ const WITHOUT_SYNCS = [
       { file: 'db/embedded/sync.js', sync: 'fs.fsyncSync(descriptor);' },
     ],
   },
-  { part: 'escrow and keys', patches: [{ file: 'db/durable-file.js', sync: 'await handle.sync();' }] },
+  {
+    part: 'escrow and keys',
+    patches: [
+      { file: 'db/durable-file.js', sync: 'await files.sync(file);' },
+      { file: 'db/durable-file.js', sync: 'await files.sync(handle);' },
+    ],
+  },
 ];
 
 /** @param {string} file @param {string} sync */
