@@ -25,6 +25,8 @@ const { values: options } = parseArgs({
     'memory-calls': { type: 'string' },
     /** `connection`: at /mcp/<connection>, without prefixes. */
     view: { type: 'string', default: 'aggregate' },
+    /** `bare` answers with next to no work, `sdk` by the official SDK's server, as most upstreams do. */
+    upstream: { type: 'string', default: 'bare,sdk' },
     /** Options of Node for the gateway, such as --cpu-prof. */
     node: { type: 'string', default: '' },
     /** The built dist/cli.js of another version. */
@@ -49,11 +51,11 @@ const rounded = (value, digits = 2) => Number(value.toFixed(digits));
 const startPlatform = (data_dir) =>
   platform({ node: options.node.split(' ').filter(Boolean), data_dir, cli: options.cli });
 
-/** @param {Platform} gateway @param {string} origin @param {string} tools @param {string[]} eras */
-async function connect(gateway, origin, tools, eras) {
+/** @param {Platform} gateway @param {string} origin @param {string} base @param {string} tools @param {string[]} eras */
+async function connect(gateway, origin, base, tools, eras) {
   for (const era of eras) {
     await gateway.put(era, {
-      endpoint: `${origin}/${era}/${tools}`,
+      endpoint: `${base}/${era}/${tools}`,
       auth_mode: 'oauth',
       oauth2_authorization_url: `${origin}/authorize`,
       oauth2_token_url: `${origin}/token`,
@@ -68,12 +70,12 @@ async function connect(gateway, origin, tools, eras) {
   });
 }
 
-/** @param {Platform} gateway @param {string} origin @param {string} era @param {string} tools @param {string} tool */
-function targets(gateway, origin, era, tools, tool) {
+/** @param {Platform} gateway @param {string} base @param {string} era @param {string} tools @param {string} tool */
+function targets(gateway, base, era, tools, tool) {
   const headers = { authorization: `Bearer ${KEYS.agent}` };
   const merged = options.view === 'aggregate';
   return {
-    direct: { url: `${origin}/open/${era}/${tools}`, headers: {}, tool },
+    direct: { url: `${base}/open/${era}/${tools}`, headers: {}, tool },
     gateway: { url: `${gateway.url}/mcp${merged ? '' : `/${era}`}`, headers, tool: merged ? `${era}__${tool}` : tool },
   };
 }
@@ -111,47 +113,54 @@ async function compare(load, gateway, target, job) {
 
 /** @param {Helper} upstream @param {Helper} load */
 async function calls(upstream, load) {
-  const origin = upstream.first;
-  const eras = list(options.eras);
   const rows = [];
-  for (const tools of list(options.tools)) {
-    const gateway = await startPlatform();
-    try {
-      await connect(gateway, origin, tools, eras);
-      // Code that is still being compiled costs several times as much.
-      for (const era of eras) {
-        const target = targets(gateway, origin, era, tools, 'echo');
-        for (const one of [target.direct, target.gateway]) {
-          await load.ask({ ...one, era, callers: 16, calls: WARM_CALLS, warm_ms: 0, least: 10 });
-        }
-      }
-      const before = await upstream.ask('report');
-      for (const size of list(options.sizes)) {
-        for (const era of eras) {
-          for (const callers of list(options.callers)) {
-            const large = size !== 'small';
-            // 64 callers with 1 MiB each say more of the machine than of the gateway; and the list does not matter to them.
-            if (large && (callers === '64' || callers === 'open' || tools !== list(options.tools)[0])) continue;
-            const open = callers === 'open';
-            const loop = open ? { callers: 16, rate: 100 } : { callers: Number(callers) };
-            const job = { era, ...loop, warm_ms: 500, least: large ? MIB : 10 };
-            const target = targets(gateway, origin, era, tools, large ? 'large' : 'echo');
-            const row = await compare(load, gateway, target, job);
-            rows.push({ era, tools, result: size, callers: open ? '16, 100/s' : callers, ...row });
-          }
-        }
-      }
-      const after = await upstream.ask('report');
-      const refreshed = after.refreshed - before.refreshed;
-      console.log(
-        `${tools} tools: ${refreshed} tokens refreshed meanwhile, ${after.refused - before.refused} calls refused with 401`,
-      );
-    } finally {
-      await gateway.stop();
-      gateway.remove();
-    }
+  for (const kind of list(options.upstream)) {
+    for (const tools of list(options.tools)) rows.push(...(await callsOf(upstream, load, kind, tools)));
   }
   console.table(rows);
+}
+
+/** @param {Helper} upstream @param {Helper} load @param {string} kind @param {string} tools */
+async function callsOf(upstream, load, kind, tools) {
+  const base = `${upstream.first}${kind === 'sdk' ? '/sdk' : ''}`;
+  const eras = list(options.eras);
+  const rows = [];
+  const gateway = await startPlatform();
+  try {
+    await connect(gateway, upstream.first, base, tools, eras);
+    // Code that is still being compiled costs several times as much.
+    for (const era of eras) {
+      const target = targets(gateway, base, era, tools, 'echo');
+      for (const one of [target.direct, target.gateway]) {
+        await load.ask({ ...one, era, callers: 16, calls: WARM_CALLS, warm_ms: 0, least: 10 });
+      }
+    }
+    const before = await upstream.ask('report');
+    for (const size of list(options.sizes)) {
+      for (const era of eras) {
+        for (const callers of list(options.callers)) {
+          const large = size !== 'small';
+          // 64 callers with 1 MiB each say more of the machine than of the gateway; and the list does not matter to them.
+          if (large && (callers === '64' || callers === 'open' || tools !== list(options.tools)[0])) continue;
+          const open = callers === 'open';
+          const loop = open ? { callers: 16, rate: 100 } : { callers: Number(callers) };
+          const job = { era, ...loop, warm_ms: 500, least: large ? MIB : 10 };
+          const target = targets(gateway, base, era, tools, large ? 'large' : 'echo');
+          const row = await compare(load, gateway, target, job);
+          rows.push({ upstream: kind, era, tools, result: size, callers: open ? '16, 100/s' : callers, ...row });
+        }
+      }
+    }
+    const after = await upstream.ask('report');
+    const refreshed = after.refreshed - before.refreshed;
+    console.log(
+      `${kind}, ${tools} tools: ${refreshed} tokens refreshed meanwhile, ${after.refused - before.refused} calls refused with 401`,
+    );
+  } finally {
+    await gateway.stop();
+    gateway.remove();
+  }
+  return rows;
 }
 
 /** @param {Helper} upstream */
@@ -203,7 +212,7 @@ async function timed(gateway, expected, upstream, before = 0) {
 async function memory(upstream, load) {
   const gateway = await startPlatform();
   try {
-    await connect(gateway, upstream.first, '1', ['modern', 'legacy']);
+    await connect(gateway, upstream.first, upstream.first, '1', ['modern', 'legacy']);
     const rows = [];
     const step = memoryCalls / 10;
     for (let done = 0; done <= memoryCalls; done += step) {

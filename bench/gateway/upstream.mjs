@@ -1,8 +1,10 @@
 // The upstream of bench:gateway, in a process of its own: an MCP server of both eras that does next to nothing, so that
 // what is measured is the gateway; beside it an authorization server whose tokens live for seconds. Under
-// `/<era>/<tools>` it wants a token of its own, under `/open/<era>/<tools>` none. It says what it did when asked.
+// `/<era>/<tools>` it wants a token of its own, under `/open/<era>/<tools>` none; with `/sdk` before either, the official
+// SDK's server answers. It says what it did when asked.
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
+import { createSdkServer } from './sdk-server.mjs';
 
 const [tokenSeconds = 20] = process.argv.slice(2).map(Number);
 const MODERN = '2026-07-28';
@@ -36,6 +38,23 @@ function toolsOf(count) {
 /** @type {Map<string, ReturnType<typeof toolsOf>>} */
 const lists = new Map();
 
+/** @param {string} count */
+function listOf(count) {
+  listed += 1;
+  const tools = lists.get(count) ?? toolsOf(Number(count));
+  lists.set(count, tools);
+  return tools;
+}
+
+/** @param {any} params of `tools/call` */
+function resultOfCall(params) {
+  called += 1;
+  const text = params.name === 'large' ? MIB : `echo: ${params.arguments?.message}`;
+  return { content: [{ type: 'text', text }] };
+}
+
+const sdk = createSdkServer({ tools: listOf, call: resultOfCall });
+
 /** @param {string} era @param {string} count @param {{ method: string, params?: any }} message */
 function resultOf(era, count, { method, params }) {
   const more = era === 'modern' ? { resultType: 'complete' } : {};
@@ -45,17 +64,10 @@ function resultOf(era, count, { method, params }) {
       return { ...more, supportedVersions: [MODERN], capabilities: { tools: {} }, ttlMs: 0, cacheScope: 'private' };
     case 'initialize':
       return { protocolVersion: LEGACY, capabilities: { tools: {} }, serverInfo: SERVER_INFO };
-    case 'tools/list': {
-      listed += 1;
-      const tools = lists.get(count) ?? toolsOf(Number(count));
-      lists.set(count, tools);
-      return { ...more, tools, ...(era === 'modern' ? { ttlMs: 0, cacheScope: 'private' } : {}) };
-    }
-    case 'tools/call': {
-      called += 1;
-      const text = params.name === 'large' ? MIB : `echo: ${params.arguments?.message}`;
-      return { ...more, content: [{ type: 'text', text }] };
-    }
+    case 'tools/list':
+      return { ...more, tools: listOf(count), ...(era === 'modern' ? { ttlMs: 0, cacheScope: 'private' } : {}) };
+    case 'tools/call':
+      return { ...more, ...resultOfCall(params) };
     case 'ping':
       return {};
     default:
@@ -113,7 +125,14 @@ const server = createServer((request, response) => {
     back.searchParams.set('state', url.searchParams.get('state') ?? '');
     return void response.writeHead(302, { location: back.href }).end();
   }
-  const [, open, era = '', count = ''] = /^(\/open)?\/(modern|legacy)\/(\d+)$/.exec(url.pathname) ?? [];
+  const [, bySdk, open, era = '', count = ''] = /^(\/sdk)?(\/open)?\/(modern|legacy)\/(\d+)$/.exec(url.pathname) ?? [];
+  const bearer = (request.headers.authorization ?? '').replace(/^Bearer /, '');
+  if (era !== '' && open === undefined && (tokens.get(bearer) ?? 0) < Date.now()) {
+    refused += 1;
+    request.resume();
+    return send(response, 401, undefined, { 'www-authenticate': 'Bearer error="invalid_token"' });
+  }
+  if (bySdk !== undefined) return void sdk(request, response);
   if (era !== '' && request.method !== 'POST') return send(response, request.method === 'DELETE' ? 200 : 405);
   /** @type {Buffer[]} */
   const chunks = [];
@@ -122,11 +141,6 @@ const server = createServer((request, response) => {
     const text = Buffer.concat(chunks).toString('utf8');
     if (url.pathname === '/token') return token(response, text);
     if (era === '') return send(response, 404);
-    const bearer = (request.headers.authorization ?? '').replace(/^Bearer /, '');
-    if (open === undefined && (tokens.get(bearer) ?? 0) < Date.now()) {
-      refused += 1;
-      return send(response, 401, undefined, { 'www-authenticate': 'Bearer error="invalid_token"' });
-    }
     answer(response, era, count, text);
   });
 });
