@@ -218,37 +218,43 @@ describe('the commands', () => {
 });
 
 describe('connections declared in the file', () => {
-  it('appear with their variables put in, do not show their secrets, and belong to the file', async () => {
-    const config = {
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: the file's own syntax
-      endpoint: '${UPSTREAM:-http://127.0.0.1:1/mcp}',
-      auth_mode: 'bearer',
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: the file's own syntax
-      credential: '${UPSTREAM_TOKEN}',
-    };
-    const connections = [{ kind: 'mcp', name: 'declared', description: 'From the file', config }];
-    const platform = await started({ connections }, { UPSTREAM_TOKEN: SECRET });
-    const params = { kind: 'mcp', name: 'declared' };
-    expect(await platform.api.getConnection({ params })).toMatchObject({
-      source: 'file',
-      description: 'From the file',
-      config: { endpoint: 'http://127.0.0.1:1/mcp', credential: '[REDACTED]' },
-    });
-    const problem = (error: unknown) => error as ApiProblem;
-    const edited = await platform.api.putConnection({ params, body: { config } }).catch(problem);
-    const deleted = await platform.api.deleteConnection({ params }).catch(problem);
-    for (const refusal of [edited, deleted]) {
-      expect(refusal).toBeInstanceOf(ApiProblem);
-      expect(refusal).toMatchObject({ status: 409, code: 'managed_by_file' });
-    }
-    expect(platform.apiReplies.join() + platform.output()).not.toContain(SECRET);
-    // Once the file no longer names it, it is the operator's.
-    const { connections: _, ...rest } = parse(readFileSync(platform.home.configFile, 'utf8'));
-    writeFileSync(platform.home.configFile, stringify(rest));
-    await platform.restart();
-    expect(await platform.api.getConnection({ params })).toMatchObject({ source: 'api' });
-    expect(await platform.api.deleteConnection({ params })).toBeUndefined();
-  });
+  it.each([
+    ['mcp', 'endpoint'],
+    ['api', 'base_url'],
+  ])(
+    'appear with their variables put in, do not show their secrets, and belong to the file (%s)',
+    async (kind, url) => {
+      const config = {
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: the file's own syntax
+        [url]: '${UPSTREAM:-http://127.0.0.1:1/mcp}',
+        auth_mode: 'bearer',
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: the file's own syntax
+        credential: '${UPSTREAM_TOKEN}',
+      };
+      const connections = [{ kind, name: 'declared', description: 'From the file', config }];
+      const platform = await started({ connections }, { UPSTREAM_TOKEN: SECRET });
+      const params = { kind, name: 'declared' };
+      expect(await platform.api.getConnection({ params })).toMatchObject({
+        source: 'file',
+        description: 'From the file',
+        config: { [url]: 'http://127.0.0.1:1/mcp', credential: '[REDACTED]' },
+      });
+      const problem = (error: unknown) => error as ApiProblem;
+      const edited = await platform.api.putConnection({ params, body: { config } }).catch(problem);
+      const deleted = await platform.api.deleteConnection({ params }).catch(problem);
+      for (const refusal of [edited, deleted]) {
+        expect(refusal).toBeInstanceOf(ApiProblem);
+        expect(refusal).toMatchObject({ status: 409, code: 'managed_by_file' });
+      }
+      expect(platform.apiReplies.join() + platform.output()).not.toContain(SECRET);
+      // Once the file no longer names it, it is the operator's.
+      const { connections: _, ...rest } = parse(readFileSync(platform.home.configFile, 'utf8'));
+      writeFileSync(platform.home.configFile, stringify(rest));
+      await platform.restart();
+      expect(await platform.api.getConnection({ params })).toMatchObject({ source: 'api' });
+      expect(await platform.api.deleteConnection({ params })).toBeUndefined();
+    },
+  );
 });
 
 describe('SIGTERM while a refresh is under way', () => {
