@@ -16,6 +16,7 @@ import { parseError, stopping, tooLarge, wrongMediaType } from './http-replies.t
 import type { LegacySessionSettings } from './legacy-sessions.ts';
 import { DEFAULT_LEGACY_SESSIONS, LegacySessions } from './legacy-sessions.ts';
 import { DEFAULT_LISTEN, ListenStreams } from './listen-streams.ts';
+import { refusedParamHeader } from './param-headers.ts';
 import { isLegacyCall, MODERN } from './plain-call.ts';
 import { createModernServer, type ServerDeps } from './protocol-server.ts';
 import { createRequestStates } from './request-state.ts';
@@ -131,6 +132,10 @@ class Face implements McpFace {
         return parseError();
       }
     }
+    // A pipe has no headers; what another process relays from one carries only those that HTTP itself wants.
+    const compared = claimsModern(body) && principal.via !== 'stdio';
+    const refused = compared && refusedParamHeader(this.#deps.catalog.view(viewer), body, request.headers);
+    if (refused) return refused;
     const direct = this.#direct.answer(request, body, viewer);
     if (direct) return direct;
     if (isLegacyCall(request, body)) return this.#legacy.handle(request, body, viewer);

@@ -1,5 +1,7 @@
 import { parseDuration } from '../../core/duration.ts';
 import { AppError, toAppError } from '../../core/errors.ts';
+import type { ParamHeader } from '../../core/param-headers.ts';
+import { paramHeaders, paramHeadersOf } from '../../core/param-headers.ts';
 import type {
   ListKind,
   ToolkitCall,
@@ -16,8 +18,6 @@ import { judge } from './failure.ts';
 import { translated, withoutHopMeta, withoutHopResult } from './hop.ts';
 import type { Lease, OwnDial } from './own-sessions.ts';
 import { OwnSessions, unlessAborted } from './own-sessions.ts';
-import type { ParamHeader } from './param-headers.ts';
-import { paramHeaders, paramHeadersOf } from './param-headers.ts';
 import type { Session } from './session.ts';
 import { LISTING_CLIENT } from './session.ts';
 import { Subscriptions } from './subscriptions.ts';

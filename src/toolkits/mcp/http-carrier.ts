@@ -1,7 +1,7 @@
 import type { EventSourceMessage } from 'eventsource-parser';
 import { createParser } from 'eventsource-parser';
+import { encodeHeaderValue } from '../../core/param-headers.ts';
 import type { Clock } from '../../core/ports.ts';
-import { encodeHeaderValue } from './param-headers.ts';
 import type { UpstreamFetch } from './upstream-fetch.ts';
 import type { Carrier, Params } from './wire.ts';
 import { WireError } from './wire.ts';
