@@ -77,6 +77,11 @@ export const SETTINGS = {
     secret: true,
     about: 'Connections that belong to this file: kind, name, description, config. They cannot be edited elsewhere.',
   },
+  toolkits: {
+    schema: z.array(z.string().min(1)).default([]),
+    about:
+      'Modules that bring more kinds of connections (docs/toolkits.md): paths, relative to the folder of this file. They run with all rights of the server.',
+  },
   event_retention: { schema: duration('90d'), about: 'How long the auth event history is kept.' },
   call_retention: { schema: duration('30d'), about: 'How long the records of calls are kept.' },
   record_arguments: {

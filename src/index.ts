@@ -4,14 +4,21 @@ export { type ConnectionConfig, type ConnectionKey, checkSharedConfig, sharedCon
 export { AppError, type ErrorCode } from './core/errors.ts';
 export type {
   Fetch,
+  ListKind,
   Log,
+  PlainRequest,
   Toolkit,
   ToolkitCall,
+  ToolkitClient,
   ToolkitConnection,
   ToolkitContext,
   ToolkitTest,
   UpstreamTool,
 } from './core/ports.ts';
 export { Secret } from './core/redact.ts';
+export { RpcError } from './core/rpc-error.ts';
+export { createPlatform, type PlatformBuilder } from './embedded-platform.ts';
 export { createLog } from './log.ts';
-export { type Platform, type PlatformOptions, startPlatform } from './main.ts';
+export type { Platform } from './main.ts';
+export type { ToolkitKit, ToolkitModule } from './toolkit-modules.ts';
+export { type AuthorizedFetch, type AuthorizedInit, createAuthorizedFetch } from './toolkits/authorized-fetch.ts';

@@ -16,6 +16,7 @@ import { createAuthorizationServer } from './oauth/authorization-server.ts';
 import { packageVersion } from './package-version.ts';
 import { openStorage, type Storage } from './storage.ts';
 import { Teardown } from './teardown.ts';
+import { loadToolkits, withToolkits } from './toolkit-modules.ts';
 import { builtInToolkits } from './toolkits/index.ts';
 import { createFlows, type Flows } from './wiring.ts';
 
@@ -81,10 +82,7 @@ async function start(config: Config, options: PlatformOptions, teardown: Teardow
   const { listener, movedPort } = await takeAddress(config, options.anyPort ?? false);
   teardown.add(() => listener.close(systemClock.sleep(LAST_ANSWERS_MS)));
   const publicUrl = (config.public_url ?? listener.origin).replace(/\/$/, '');
-  const kits = [
-    ...builtInToolkits({ version, declared: config.connections, api_memory_bytes: config.api_memory_bytes }),
-    ...(options.toolkits ?? []),
-  ];
+  const kits = await toolkitsOf(config, version, options.toolkits ?? []);
   const schemas = new Map(kits.map(({ kind, configSchema }) => [kind, configSchema]));
   checkDeclared(config, schemas);
   const storage = await openStorage(config, log, schemas, teardown, options);
@@ -107,6 +105,17 @@ async function start(config: Config, options: PlatformOptions, teardown: Teardow
   const { stdio, signInLink, agentKey } = faces;
   const stop = () => teardown.run();
   return { config, version, engine, publicUrl, movedPort, agentKey, flows, stdio, signInLink, stop };
+}
+
+/** The kinds of connection: those that are built in, those of the file, and those of the program around this. */
+async function toolkitsOf(config: Config, version: string, added: readonly Toolkit[]): Promise<Toolkit[]> {
+  const { connections: declared, api_memory_bytes } = config;
+  const loaded = await loadToolkits(
+    builtInToolkits({ version, declared, api_memory_bytes }),
+    config.toolkits,
+    config.file,
+  );
+  return withToolkits(loaded, added, 'The toolkit');
 }
 
 /** A mistake in the file is told before anything of it is used, with the place of the field in the file. */

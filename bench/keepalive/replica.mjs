@@ -1,5 +1,5 @@
 // One replica of bench:keepalive: the server as `dist/cli.js` composes it, with one more kind of connection.
-import { createLog, loadConfig, startPlatform } from '../../dist/index.js';
+import { createLog, createPlatform, loadConfig } from '../../dist/index.js';
 import { idleToolkit } from './toolkit.mjs';
 
 const config = loadConfig({
@@ -8,7 +8,9 @@ const config = loadConfig({
   data_dir: process.env.MCP_DATA_PLATFORM_DATA_DIR,
   config: process.argv[2],
 });
-const platform = await startPlatform(config, { log: createLog('warn'), toolkits: [idleToolkit] });
+const platform = await createPlatform({ config, log: createLog('warn') })
+  .registerToolkit(idleToolkit)
+  .start();
 const { maxRSS } = process.resourceUsage();
 process.send?.({ rss_at_start_mb: Math.round(maxRSS / 1024) });
 /** Its start, and its first look at every connection, are not what is measured. */

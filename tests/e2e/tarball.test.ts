@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -78,6 +78,37 @@ describe('the packed tarball, installed in an empty folder', () => {
       expect(await platform.stop()).toBe(0);
     } finally {
       await platform.remove();
+    }
+  });
+
+  it('is a part of another program by createPlatform, with a kind of its own', async () => {
+    const home = createHome();
+    writeFileSync(
+      join(installed, 'embedding.mjs'),
+      `import { createPlatform, loadConfig } from 'mcp-data-platform';
+      const toolkit = { kind: 'own', configSchema: { safeParse() {} }, connect() {} };
+      const config = loadConfig({ config: ${JSON.stringify(home.configFile)}, data_dir: ${JSON.stringify(home.dataDir)} });
+      const builder = createPlatform({ config }).registerToolkit(toolkit);
+      const say = (error) => error.message;
+      const told = [await Promise.resolve().then(() => builder.registerToolkit(toolkit)).catch(say)];
+      const platform = await builder.start();
+      told.push((await fetch(platform.publicUrl + '/readyz')).status);
+      told.push(await createPlatform({ config }).start().catch(say));
+      await platform.stop();
+      const again = await createPlatform({ config }).start();
+      await again.stop();
+      console.log(JSON.stringify(told));`,
+    );
+    try {
+      const { code, stdout, stderr } = await runToEnd(process.execPath, ['embedding.mjs'], home.env, installed);
+      expect(code, stderr).toBe(0);
+      expect(JSON.parse(stdout)).toEqual([
+        'The toolkit brings the kind own, which there is already.',
+        200,
+        expect.stringContaining(`${home.dataDir} is served by another process`),
+      ]);
+    } finally {
+      home.remove();
     }
   });
 

@@ -74,7 +74,7 @@ const PORTS: Room = {
 /** The root files that wire: they know every room. */
 const WIRING: Room = {
   rooms: Object.keys(ROOMS),
-  npm: ['@hono/node-server', 'commander'],
+  npm: ['@hono/node-server', 'commander', 'zod'],
   node: PORTS.node,
 };
 const PORT_FILES = new Set([

@@ -17,6 +17,8 @@ export type ConfigField = {
 
 const ENDPOINT: ConfigField = { key: 'endpoint', label: 'URL of the MCP server', type: 'url', required: true };
 const BASE_URL: ConfigField = { key: 'base_url', label: 'Base URL of the API', type: 'url', required: true };
+/** Of a kind that a toolkit brought. */
+const ANY_ENDPOINT: ConfigField = { ...ENDPOINT, label: 'Endpoint' };
 
 const MODE_FIELDS: Record<AuthMode, readonly ConfigField[]> = {
   none: [],
@@ -184,14 +186,19 @@ function kindFields(kind: string): readonly ConfigField[] {
   return kind === 'api' ? API_FIELDS : [];
 }
 
+function destinationField(kind: string): ConfigField {
+  if (kind === 'api') return BASE_URL;
+  return kind === 'mcp' ? ENDPOINT : ANY_ENDPOINT;
+}
+
 /** Which fields the form shows, in their order. */
 export function fieldsFor(kind: string, mode: AuthMode): ConfigField[] {
-  return [kind === 'api' ? BASE_URL : ENDPOINT, ...MODE_FIELDS[mode], ...kindFields(kind), ...SHARED_FIELDS];
+  return [destinationField(kind), ...MODE_FIELDS[mode], ...kindFields(kind), ...SHARED_FIELDS];
 }
 
 function everyField(kind: string): ConfigField[] {
   const all = [
-    kind === 'api' ? BASE_URL : ENDPOINT,
+    destinationField(kind),
     ...AUTH_MODES.flatMap((mode) => MODE_FIELDS[mode]),
     ...kindFields(kind),
     ...SHARED_FIELDS,
