@@ -16,6 +16,8 @@ const { values: options } = parseArgs({
     seconds: { type: 'string' },
     ways: { type: 'string', default: 'plain,post,tool' },
     callers: { type: 'string', default: '1,16,open' },
+    /** `bare` answers with next to no work, `framework` as most APIs do. */
+    upstream: { type: 'string', default: 'bare,framework' },
     /** Options of Node for the gateway, such as --cpu-prof. */
     node: { type: 'string', default: '' },
     /** The built dist/cli.js of another version. */
@@ -36,7 +38,8 @@ if (process.platform !== 'linux') fail('bench:api reads /proc and so needs Linux
 ensureInstalled();
 if (options.cli === undefined) ensureBuilt();
 console.log(`load before: ${loadavg()[0]?.toFixed(1)}`);
-const upstream = await helper('../api/upstream.mjs');
+const upstreams = await helper('../api/upstream.mjs');
+const provider = await helper('upstream.mjs', ['10']);
 const caller = await helper('load.mjs');
 const gateway = await platform({ node: list(options.node.replaceAll(' ', ',')), cli: options.cli });
 
@@ -71,11 +74,25 @@ async function compare(direct, through) {
   };
 }
 
-try {
-  const origin = String(upstream.first);
-  const config = { base_url: origin, auth_mode: 'bearer', credential: 'the-credential-of-the-bench' };
-  await gateway.put('bench', config, 'api');
-  await until(async () => (await gateway.tools()).includes('api_read_endpoint'));
+/** Tokens live for 10 s, and are refreshed meanwhile. @param {string} upstream @param {string} origin @param {string} issuer */
+async function connect(upstream, origin, issuer) {
+  await gateway.put(
+    upstream,
+    {
+      base_url: origin,
+      auth_mode: 'oauth',
+      oauth2_authorization_url: `${issuer}/authorize`,
+      oauth2_token_url: `${issuer}/token`,
+      oauth2_client_id: 'bench',
+      oauth2_client_secret: 'the-secret-of-the-bench',
+    },
+    'api',
+  );
+  await gateway.connect(upstream, 'api');
+}
+
+/** @param {string} upstream @param {string} origin */
+function waysTo(upstream, origin) {
   const common = {
     headers: { authorization: `Bearer ${KEYS.agent}` },
     era: 'modern',
@@ -84,7 +101,7 @@ try {
     plain: true,
   };
   const direct = { ...common, url: `${origin}/items/1` };
-  const plain = { ...common, url: `${gateway.url}/api/v1/gateway/bench/items/1` };
+  const plain = { ...common, url: `${gateway.url}/api/v1/gateway/${upstream}/items/1` };
   const body = JSON.stringify({ name: 'hello', tags: ['a', 'b'], text: 'x'.repeat(200) });
   /** @type {Record<string, { direct: Record<string, unknown>, through: Record<string, unknown> }>} */
   const ways = {
@@ -97,27 +114,40 @@ try {
         plain: false,
         url: `${gateway.url}/mcp`,
         tool: 'api_read_endpoint',
-        arguments: { connection: 'bench', path: '/items/1' },
+        arguments: { connection: upstream, path: '/items/1' },
       },
     },
   };
-  const chosen = list(options.ways).flatMap((way) => (ways[way] ? [{ way, ...ways[way] }] : []));
-  for (const { direct, through } of chosen) {
-    for (const job of [direct, through]) await caller.ask({ ...job, callers: 16, calls: WARM_CALLS, warm_ms: 0 });
-  }
+  return list(options.ways).flatMap((way) => (ways[way] ? [{ way, ...ways[way] }] : []));
+}
+
+try {
   const rows = [];
-  for (const { way, direct, through } of chosen) {
-    for (const callers of list(options.callers)) {
-      const how = callers === 'open' ? { callers: 16, rate: 100 } : { callers: Number(callers) };
-      const timed = { ...how, ms, warm_ms: WARM_MS };
-      const row = await compare({ ...direct, ...timed }, { ...through, ...timed });
-      rows.push({ way, callers: callers === 'open' ? '16, 100/s' : callers, ...row });
+  const before = await provider.ask('report');
+  for (const upstream of list(options.upstream)) {
+    const origin = String(upstreams.first[upstream]);
+    await connect(upstream, origin, provider.first);
+    await until(async () => (await gateway.tools()).includes('api_read_endpoint'));
+    const chosen = waysTo(upstream, origin);
+    for (const { direct, through } of chosen) {
+      for (const job of [direct, through]) await caller.ask({ ...job, callers: 16, calls: WARM_CALLS, warm_ms: 0 });
+    }
+    for (const { way, direct, through } of chosen) {
+      for (const callers of list(options.callers)) {
+        const how = callers === 'open' ? { callers: 16, rate: 100 } : { callers: Number(callers) };
+        const timed = { ...how, ms, warm_ms: WARM_MS };
+        const row = await compare({ ...direct, ...timed }, { ...through, ...timed });
+        rows.push({ upstream, way, callers: callers === 'open' ? '16, 100/s' : callers, ...row });
+      }
     }
   }
+  const { refreshed } = await provider.ask('report');
+  console.log(`${refreshed - before.refreshed} tokens refreshed meanwhile`);
   console.table(rows);
 } finally {
   await gateway.stop();
   gateway.remove();
   caller.stop();
-  upstream.stop();
+  upstreams.stop();
+  provider.stop();
 }

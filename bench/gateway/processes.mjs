@@ -107,9 +107,9 @@ export async function platform({ node = [], data_dir, cli = join(ROOT, 'dist', '
     usage: () => usageOf(child.pid ?? 0),
     /** @param {string} name @param {Record<string, unknown>} config @param {string} [kind] */
     put: (name, config, kind = 'mcp') => api('PUT', `connection-instances/${kind}/${name}`, { config }),
-    /** What a person does, at a provider that asks nothing. @param {string} name */
-    async connect(name) {
-      const { authorization_url } = await api('POST', `connections/mcp/${name}/oauth-start`, {});
+    /** What a person does, at a provider that asks nothing. @param {string} name @param {string} [kind] */
+    async connect(name, kind = 'mcp') {
+      const { authorization_url } = await api('POST', `connections/${kind}/${name}/oauth-start`, {});
       const page = await fetch(authorization_url, { method: 'POST', redirect: 'manual' });
       const cookie = page.headers.getSetCookie().map((line) => line.split(';')[0]);
       const away = await fetch(page.headers.get('location') ?? '', { redirect: 'manual' });
