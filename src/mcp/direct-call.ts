@@ -7,6 +7,7 @@ import {
 import type { Viewer } from '../flows/catalog-api.ts';
 import { Answer, type OpenAnswers } from './answer.ts';
 import type { Exchange } from './exchange.ts';
+import { wantsParamHeaders } from './param-headers.ts';
 import { ModernCalls, type PlainCall, withoutEnvelope } from './plain-call.ts';
 import { guarded, identityOf, progressTokenOf, type ServerDeps } from './protocol-server.ts';
 import { MISSING_CLIENT_CAPABILITY } from './relayed-error.ts';
@@ -78,6 +79,7 @@ export class DirectCalls {
     if (!this.#calls.accepts(request, body)) return undefined;
     const view = this.#deps.catalog.view(viewer);
     if (!offers(view, body.method) || request.signal.aborted) return undefined;
+    if (wantsParamHeaders(view, body.params)) return undefined;
     const gone = new AbortController();
     const answer = new Answer({}, () => gone.abort());
     const leave = () => {

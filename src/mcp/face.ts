@@ -132,16 +132,16 @@ class Face implements McpFace {
         return parseError();
       }
     }
-    // A pipe has no headers; what another process relays from one carries only those that HTTP itself wants.
-    const compared = claimsModern(body) && principal.via !== 'stdio';
-    const refused = compared && refusedParamHeader(this.#deps.catalog.view(viewer), body, request.headers);
-    if (refused) return refused;
     const direct = this.#direct.answer(request, body, viewer);
     if (direct) return direct;
     if (isLegacyCall(request, body)) return this.#legacy.handle(request, body, viewer);
     if (!claimsModern(body) && (await isLegacyRequest(request, body))) {
       return this.#legacy.handle(request, body, viewer);
     }
+    // A pipe has no headers; what another process relays from one carries only those that HTTP itself wants.
+    const compared = claimsModern(body) && principal.via !== 'stdio';
+    const refused = compared && refusedParamHeader(this.#deps.catalog.view(viewer), body, request.headers);
+    if (refused) return refused;
     const method = methodOf(body);
     if (method === 'subscriptions/listen') return this.#streams.open(request, body as Record<string, unknown>, viewer);
     this.#routed.set(request, { viewer, method });

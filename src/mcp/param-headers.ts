@@ -7,13 +7,25 @@ const HEADER_MISMATCH = -32020;
 
 const known = new WeakMap<UpstreamTool, readonly ParamHeader[]>();
 
-function wantedBy(tool: UpstreamTool): readonly ParamHeader[] {
+function wantedOf(tool: UpstreamTool): readonly ParamHeader[] {
   const wanted = known.get(tool) ?? paramHeadersOf(tool);
   known.set(tool, wanted);
   return wanted;
 }
 
-type Call = { id?: unknown; method?: unknown; params?: { name?: unknown; arguments?: unknown } };
+type Called = { name?: unknown; arguments?: unknown };
+
+function wantedBy(view: CatalogView, { name, arguments: args }: Called): readonly ParamHeader[] {
+  const called = view.tool(String(name), args);
+  return called.found && called.definition ? wantedOf(called.definition) : [];
+}
+
+/** Whether the tool wants arguments repeated in headers, so that `refusedParamHeader` is to look at the call. */
+export function wantsParamHeaders(view: CatalogView, called: Called): boolean {
+  return wantedBy(view, called).length > 0;
+}
+
+type Call = { id?: unknown; method?: unknown; params?: Called };
 
 /**
  * The refusal of a call of the modern era over HTTP whose `Mcp-Param-*` headers and arguments differ: whoever routed it
@@ -22,9 +34,7 @@ type Call = { id?: unknown; method?: unknown; params?: { name?: unknown; argumen
 export function refusedParamHeader(view: CatalogView, body: unknown, headers: Headers): Response | undefined {
   const { id, method, params } = body as Call;
   if (method !== 'tools/call' || typeof params?.name !== 'string') return undefined;
-  const called = view.tool(params.name, params.arguments);
-  const wanted = called.found && called.definition ? wantedBy(called.definition) : [];
-  const differing = wanted.length > 0 && differingParamHeader(wanted, params.arguments, headers);
+  const differing = differingParamHeader(wantedBy(view, params), params.arguments, headers);
   if (!differing) return undefined;
   const { header, path } = differing;
   const message = `The header Mcp-Param-${header} does not say what the argument ${path.join('.')} says. List the tools again, and repeat in that header what the argument holds.`;
