@@ -1,5 +1,6 @@
 import { AppError } from '../../core/errors.ts';
 import type { ToolkitContext } from '../../core/ports.ts';
+import { WholeResponse } from '../../core/responses.ts';
 import { createAuthorizedFetch } from '../authorized-fetch.ts';
 
 /** The shape of `fetch` that the SDK's transport asks for. */
@@ -37,6 +38,8 @@ function eventLimit(): TransformStream<Uint8Array, Uint8Array> {
 }
 
 function bounded(response: Response): Response {
+  // Small, and there already: to ask for its body would make a stream of it.
+  if (response instanceof WholeResponse) return response;
   const type = response.headers.get('content-type') ?? '';
   if (!response.body) return response;
   if (type.includes('text/event-stream')) return new Response(response.body.pipeThrough(eventLimit()), response);
