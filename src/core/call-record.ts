@@ -73,7 +73,7 @@ const MAX_MS = 0xffff_ffff_ffff;
 
 /**
  * A UUID that sorts by its time, so that one index is the key, the order and the page of the records.
- * @param bytes ten random ones
+ * @param bytes random ones, of which it takes ten
  * @see https://www.rfc-editor.org/rfc/rfc9562#section-5.7
  */
 export function timeOrderedId(ms: number, bytes: Uint8Array): string {

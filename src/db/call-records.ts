@@ -22,23 +22,54 @@ function toLoss(row: Selectable<CallLossTable>): CallLoss {
   return { ...row, since: toInstant(row.since), until: toInstant(row.until), calls: Number(row.calls) };
 }
 
-/** One parameter however many rows: its text is compiled once, where a list of values costs the caller milliseconds. */
-async function insertRecords(db: Kysely<Database>, records: readonly CallRecord[]): Promise<void> {
-  const rows = records.map(({ key, occurred_at, ...rest }) => ({
-    ...rest,
-    occurred_at: toTimestamp(occurred_at).toISOString(),
-    connection_kind: key.kind,
-    connection_name: key.name,
+type CallSubject = Omit<
+  CallRecord,
+  'id' | 'occurred_at' | 'duration_ms' | 'request_bytes' | 'response_bytes' | 'arguments'
+>;
+
+/** One caller calls one tool again and again: what such records share is written and read once. */
+function bySubject(records: readonly CallRecord[]) {
+  const numbers = new Map<string, number>();
+  const subjects: object[] = [];
+  const numberOf = ({ key, actor, method, tool, operation, outcome, era, replica_id }: CallSubject): number => {
+    const mark = JSON.stringify([key.kind, key.name, actor, method, tool, operation, outcome, era, replica_id]);
+    const known = numbers.get(mark);
+    if (known !== undefined) return known;
+    const subject = subjects.length;
+    numbers.set(mark, subject);
+    const { kind: connection_kind, name: connection_name } = key;
+    const shared = { connection_kind, connection_name, actor, method, tool, operation, outcome, era, replica_id };
+    subjects.push({ subject, ...shared });
+    return subject;
+  };
+  const calls = records.map((record) => ({
+    subject: numberOf(record),
+    id: record.id,
+    at: record.occurred_at,
+    ms: record.duration_ms,
+    request: record.request_bytes,
+    response: record.response_bytes,
+    // A null that is left out is that of SQL.
+    arguments: record.arguments ?? undefined,
   }));
+  return { subjects, calls };
+}
+
+/**
+ * Two parameters however many rows: the statement is compiled once, where a list of values costs the caller
+ * milliseconds, and the embedded engine reads a row of six columns in half the time of one of fifteen.
+ */
+async function insertRecords(db: Kysely<Database>, records: readonly CallRecord[]): Promise<void> {
+  const { subjects, calls } = bySubject(records);
   await sql`
     insert into call_records (id, occurred_at, connection_kind, connection_name, actor, method, tool, operation, outcome,
       duration_ms, request_bytes, response_bytes, era, arguments, replica_id)
-    select id, occurred_at, connection_kind, connection_name, actor, method, tool, operation, outcome,
-      duration_ms, request_bytes, response_bytes, era, nullif(arguments, 'null'::jsonb), replica_id
-    from jsonb_to_recordset(${json(rows)}) as r(id uuid, occurred_at timestamptz, connection_kind text,
-      connection_name text, actor text, method text, tool text, operation text, outcome text,
-      duration_ms double precision, request_bytes bigint, response_bytes bigint, era text, arguments jsonb,
-      replica_id text)
+    select id, to_timestamp(at / 1000.0), connection_kind, connection_name, actor, method, tool, operation, outcome,
+      ms, request, response, era, arguments, replica_id
+    from jsonb_to_recordset(${json(calls)}) as c(subject int, id uuid, at bigint, ms double precision, request bigint,
+      response bigint, arguments jsonb)
+    join jsonb_to_recordset(${json(subjects)}) as s(subject int, connection_kind text, connection_name text, actor text,
+      method text, tool text, operation text, outcome text, era text, replica_id text) using (subject)
     on conflict do nothing`.execute(db);
 }
 

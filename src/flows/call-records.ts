@@ -46,7 +46,7 @@ export type CallRecordsSettings = {
 };
 
 const DEFAULTS: CallRecordsSettings = {
-  batch: 250,
+  batch: 1_000,
   interval: 1_000,
   retry_max: 30_000,
   capacity: 10_000,
@@ -59,6 +59,10 @@ export interface CallRecords extends CallRecorder {
   stop(): Promise<void>;
 }
 
+const ID_BYTES = 10;
+/** A draw costs the same whether it is for one id or for so many. */
+const IDS_PER_DRAW = 256;
+
 class BufferedCallRecords implements CallRecords {
   readonly #deps: CallRecordsDeps;
   readonly #settings: CallRecordsSettings;
@@ -69,6 +73,8 @@ class BufferedCallRecords implements CallRecords {
   #failures = 0;
   /** Smaller after the database refused a batch, until the one that it refuses is found. */
   #batch: number;
+  /** Drawn, and not used yet. */
+  #chance: Uint8Array = new Uint8Array(0);
   #loop: Promise<void> = Promise.resolve();
   #stopped = false;
 
@@ -101,7 +107,7 @@ class BufferedCallRecords implements CallRecords {
     const { clock, log } = this.#deps;
     this.#stopping.abort();
     this.#wake.abort();
-    const written = this.#loop.then(() => this.#flush());
+    const written = this.#loop.then(() => this.#flush(Number.POSITIVE_INFINITY));
     await Promise.race([written, clock.sleep(this.#settings.stop)]);
     this.#stopped = true;
     const calls = this.#buffer.length + (this.#loss?.calls ?? 0);
@@ -109,9 +115,9 @@ class BufferedCallRecords implements CallRecords {
   }
 
   #record(call: CallBeginning, end: CallEnd, occurred_at: number, duration_ms: number): CallRecord {
-    const { random, replica_id, record_arguments } = this.#deps;
+    const { replica_id, record_arguments } = this.#deps;
     return {
-      id: timeOrderedId(occurred_at, random.bytes(10)),
+      id: this.#idOf(occurred_at),
       occurred_at,
       key: call.key,
       actor: storableText(call.actor),
@@ -126,6 +132,13 @@ class BufferedCallRecords implements CallRecords {
       arguments: record_arguments && call.arguments !== undefined ? storableArguments(call.arguments) : null,
       replica_id,
     };
+  }
+
+  #idOf(at: number): string {
+    if (this.#chance.length < ID_BYTES) this.#chance = this.#deps.random.bytes(ID_BYTES * IDS_PER_DRAW);
+    const id = timeOrderedId(at, this.#chance);
+    this.#chance = this.#chance.subarray(ID_BYTES);
+    return id;
   }
 
   #add(record: CallRecord): void {
@@ -145,13 +158,13 @@ class BufferedCallRecords implements CallRecords {
   }
 
   #lose(calls: number, at: number): void {
-    const { metrics, random, replica_id } = this.#deps;
+    const { metrics, replica_id } = this.#deps;
     metrics.callsLost(calls);
     if (this.#loss) {
       this.#loss = { ...this.#loss, calls: this.#loss.calls + calls, until: at };
       return;
     }
-    this.#loss = { id: timeOrderedId(at, random.bytes(10)), since: at, until: at, calls, replica_id };
+    this.#loss = { id: this.#idOf(at), since: at, until: at, calls, replica_id };
   }
 
   async #run(): Promise<void> {
@@ -160,7 +173,7 @@ class BufferedCallRecords implements CallRecords {
       this.#wake = new AbortController();
       const full = this.#buffer.length >= this.#settings.batch && this.#failures === 0;
       if (!full) await clock.sleep(this.#pause(), AbortSignal.any([this.#wake.signal, this.#stopping.signal]));
-      if (!this.#stopping.signal.aborted) await this.#flush();
+      if (!this.#stopping.signal.aborted) await this.#flush(this.#buffer.length);
     }
   }
 
@@ -169,12 +182,20 @@ class BufferedCallRecords implements CallRecords {
     return Math.min(interval * 2 ** this.#failures, retry_max);
   }
 
-  async #flush(): Promise<void> {
-    while ((this.#buffer.length > 0 || this.#loss) && (await this.#writeSome()));
+  /**
+   * @param most as a rule what was there at the beginning: what comes meanwhile fills the next batch. Written at once it
+   * would make another, of a few records and as dear to the database as a full one, and so without end.
+   */
+  async #flush(most: number): Promise<void> {
+    for (let left = most; this.#loss || (left > 0 && this.#buffer.length > 0); ) {
+      const done = await this.#writeSome();
+      if (done === 'away') return;
+      left -= done;
+    }
   }
 
-  /** @returns whether to go on: not while the database is away. */
-  async #writeSome(): Promise<boolean> {
+  /** @returns how many records are done with; `away`: the database is, so that it is not worth going on. */
+  async #writeSome(): Promise<number | 'away'> {
     const { store, log } = this.#deps;
     const records = this.#buffer.slice(0, this.#batch);
     const loss = this.#loss;
@@ -189,12 +210,12 @@ class BufferedCallRecords implements CallRecords {
     if (this.#failures > 0) log.info('calls are recorded again', { waiting: this.#buffer.length });
     this.#failures = 0;
     this.#batch = Math.min(this.#batch * 2, this.#settings.batch);
-    return true;
+    return records.length;
   }
 
   /** What was lost while the count was on its way is another count. */
   #settled(written: CallLoss): void {
-    const { log, random } = this.#deps;
+    const { log } = this.#deps;
     const { since, until, calls } = written;
     log.warn('calls were not recorded', {
       calls,
@@ -203,11 +224,10 @@ class BufferedCallRecords implements CallRecords {
     });
     const now = this.#loss;
     const more = (now?.calls ?? 0) - calls;
-    this.#loss =
-      now && more > 0 ? { ...now, id: timeOrderedId(until, random.bytes(10)), since: until, calls: more } : null;
+    this.#loss = now && more > 0 ? { ...now, id: this.#idOf(until), since: until, calls: more } : null;
   }
 
-  #away(error: unknown): false {
+  #away(error: unknown): 'away' {
     this.#failures += 1;
     if (this.#failures === 1) {
       this.#deps.log.warn('calls wait to be recorded: the database does not answer', {
@@ -215,15 +235,15 @@ class BufferedCallRecords implements CallRecords {
         error,
       });
     }
-    return false;
+    return 'away';
   }
 
   /** A record that the database will never take must not keep the others from it. */
-  #refused(records: readonly CallRecord[], error: unknown): boolean {
+  #refused(records: readonly CallRecord[], error: unknown): number | 'away' {
     const [first, second] = records;
     if (second) {
       this.#batch = Math.ceil(records.length / 2);
-      return true;
+      return 0;
     }
     if (!first) return this.#away(error);
     this.#buffer.shift();
@@ -232,7 +252,7 @@ class BufferedCallRecords implements CallRecords {
       error,
     });
     this.#lose(1, first.occurred_at);
-    return true;
+    return 1;
   }
 }
 

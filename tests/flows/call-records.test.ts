@@ -118,6 +118,24 @@ describe('the recorder of calls', () => {
     await calls.stop();
   });
 
+  it('lets what comes while it writes fill the next batch, in place of a small one right behind', async () => {
+    const { calls, clock, make, batches, store } = world();
+    const writing = deferred();
+    store.answer = () => writing.promise;
+    calls.start();
+    make(4);
+    await clock.advance(0);
+    make(1);
+    writing.resolve();
+    await vi.waitFor(() => expect(batches).toEqual([4]));
+    await clock.advance(500);
+    expect(batches).toEqual([4]);
+    make(1);
+    await clock.advance(500);
+    expect(batches).toEqual([4, 2]);
+    await calls.stop();
+  });
+
   it('holds them while the database is away, and says so once', async () => {
     const { calls, clock, make, records, store, messages } = world();
     store.answer = () => Promise.reject(AWAY);
@@ -203,6 +221,17 @@ describe('the recorder of calls', () => {
     bad.make(1);
     expect(bad.messages('error').at(-1)).toBe('a call was not recorded: it ended after the stop');
     expect(bad.metrics.callsLost).toHaveBeenCalledTimes(1);
+  });
+
+  it('draws chance for many ids at once, and gives none of it twice', async () => {
+    const random = seededRandom();
+    const bytes = vi.spyOn(random, 'bytes');
+    const { calls, make, records } = world({ random, settings: { batch: 1_000, capacity: 1_000 } });
+    calls.start();
+    make(600);
+    await calls.stop();
+    expect(new Set(records.map(({ id }) => id.slice(15))).size).toBe(600);
+    expect(bytes.mock.calls.length).toBeLessThan(10);
   });
 });
 
