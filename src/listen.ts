@@ -2,9 +2,11 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import { type ArrivalLimits, limitArrival } from './arrival.ts';
 import { systemClock } from './clock.ts';
 import { AppError } from './core/errors.ts';
 import { StreamedResponse, WholeResponse } from './core/responses.ts';
+import { GATEWAY_PATH } from './http/gateway.ts';
 
 export type Listener = {
   /** Where a process of this machine reaches it: `http://127.0.0.1:8080`. */
@@ -17,8 +19,8 @@ export type Listener = {
   close(grace: Promise<void>): Promise<void>;
 };
 
-/** A request may take this long to arrive; answers may stream for hours. */
-const REQUEST_TIMEOUT_MS = 120_000;
+/** A request may take this long to arrive, a program's upload longer; answers may stream for hours. */
+const ARRIVAL: ArrivalLimits = { limit_ms: 120_000, look_ms: 30_000 };
 
 /**
  * Far longer than clients and proxies keep a connection that rests (60 s are usual), so that none sends a request into
@@ -30,7 +32,7 @@ const KEEP_ALIVE_MS = 75_000;
  * Takes the address.
  * @throws AppError `port_taken` with a sentence that names it
  */
-export async function listen(address: { host: string; port: number }): Promise<Listener> {
+export async function listen(address: { host: string; port: number }, arrival = ARRIVAL): Promise<Listener> {
   const unavailable = (text: string) => async () =>
     new Response(`${text}\n`, { status: 503, headers: { 'retry-after': '1' } });
   let handler: (request: Request) => Promise<Response> = unavailable('Starting. Try again in a moment.');
@@ -41,8 +43,9 @@ export async function listen(address: { host: string; port: number }): Promise<L
     else return brokenOff(response, () => (outgoing as ServerResponse).destroy());
     return RESPONSE_ALREADY_SENT;
   };
-  const server = createServer(getRequestListener(answer, { overrideGlobalObjects: false }));
-  server.requestTimeout = REQUEST_TIMEOUT_MS;
+  const options = { connectionsCheckingInterval: arrival.look_ms };
+  const server = createServer(options, getRequestListener(answer, { overrideGlobalObjects: false }));
+  limitArrival(server, arrival.limit_ms, (path) => path.startsWith(`${GATEWAY_PATH}/`));
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   await bind(server, address);
   const closed = new Promise<void>((resolve) => server.once('close', resolve));

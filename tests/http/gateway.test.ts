@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request as rawRequest, type ServerResponse } from 'node:http';
+import { connect } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { ArrivalLimits } from '../../src/arrival.ts';
 import { accessRules } from '../../src/core/access-rule.ts';
 import { AppError } from '../../src/core/errors.ts';
 import type { CallBeginning, CallEnd, ToolkitContext } from '../../src/core/ports.ts';
@@ -24,7 +26,12 @@ afterEach(async () => {
 type Handler = (incoming: IncomingMessage, response: ServerResponse) => void;
 
 /** The whole way: our listener, app, flow and toolkit, and a real API behind them. */
-async function serve(handler: Handler, config: Record<string, unknown> = {}, changed: Partial<ToolkitContext> = {}) {
+async function serve(
+  handler: Handler,
+  config: Record<string, unknown> = {},
+  changed: Partial<ToolkitContext> = {},
+  arrival?: ArrivalLimits,
+) {
   const server = createServer(handler);
   const port = await listen(server);
   closing.push(() => stop(server));
@@ -56,7 +63,7 @@ async function serve(handler: Handler, config: Record<string, unknown> = {}, cha
     { name: 'else', key: ELSEWHERE, access: accessRules({ deny: ['api/*'] }) },
   ].map(({ name, key, access }) => ({ name, role: 'agent' as const, key_hash: hashToken(key), access }));
   const app = createHttpApp({ ...deps, apiKeys: createApiKeys(keys), mounts: [createGateway(passthrough)] });
-  const listener = await listenHere({ host: '127.0.0.1', port: 0 });
+  const listener = await listenHere({ host: '127.0.0.1', port: 0 }, arrival);
   closing.push(() => listener.close(Promise.resolve()));
   listener.serve(app.fetch);
   const send = (path: string, init: RequestInit & { duplex?: 'half' } = {}, key = AGENT_KEY) =>
@@ -269,5 +276,68 @@ describe('the gateway for programs', () => {
     const [answer] = (await once(client, 'response')) as [IncomingMessage];
     answer.resume();
     expect({ status: answer.statusCode, asked }).toEqual({ status: 400, asked: 0 });
+  });
+});
+
+/** A connection by which a test writes what it likes; `received` is the raw text that came back. */
+function rawConnection(origin: string, text: string) {
+  const socket = connect(Number(new URL(origin).port), '127.0.0.1');
+  let received = '';
+  socket.setEncoding('utf8').on('data', (piece: string) => {
+    received += piece;
+  });
+  socket.on('error', () => undefined);
+  closing.push(async () => void socket.destroy());
+  socket.write(text);
+  return { socket, received: () => received, closed: once(socket, 'close') };
+}
+
+describe('a request that arrives slowly', () => {
+  const arrival = { limit_ms: 200, look_ms: 20 };
+  const lines = (...all: string[]) => `${all.join('\r\n')}\r\n`;
+  const key = `x-api-key: ${AGENT_KEY}`;
+  const upload = ['POST /api/v1/gateway/shop/up HTTP/1.1', 'host: 127.0.0.1', 'transfer-encoding: chunked'];
+
+  it('through the gateway goes on while it moves, and its connection is good for the next one', async () => {
+    let read = 0;
+    const count: Handler = (incoming, response) => {
+      incoming.on('data', (chunk: Buffer) => {
+        read += chunk.length;
+      });
+      incoming.on('end', () => response.end(String(read)));
+    };
+    const { origin } = await serve(count, {}, {}, arrival);
+    const { socket, received } = rawConnection(origin, lines(...upload, key, ''));
+    const began = performance.now();
+    while (performance.now() - began < 5 * arrival.limit_ms) {
+      const already = read;
+      socket.write(lines('1', 'a'));
+      await vi.waitFor(() => expect(read).toBeGreaterThan(already));
+    }
+    socket.write(lines('0', ''));
+    await vi.waitFor(() =>
+      expect(received().split('\r\n')).toEqual(expect.arrayContaining(['HTTP/1.1 200 OK', String(read)])),
+    );
+    socket.write(lines('GET /api/v1/gateway/nowhere/a HTTP/1.1', 'host: 127.0.0.1', key, ''));
+    await vi.waitFor(() => expect(received()).toMatch(/HTTP\/1\.1 404 /));
+  });
+
+  it.each([
+    ['in its headers', lines(...upload, key), 408],
+    ['to another address', lines('POST /healthz HTTP/1.1', 'host: 127.0.0.1', 'content-length: 9', ''), 404],
+    ['without a key', lines(...upload, ''), 401],
+    ['to no connection', lines('POST /api/v1/gateway/nowhere/a HTTP/1.1', ...upload.slice(1), key, ''), 404],
+  ])('%s is ended by us', async (_, text, status) => {
+    const { origin } = await serve(echo, {}, {}, arrival);
+    const { received, closed } = rawConnection(origin, text);
+    await closed;
+    expect(received()).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  });
+
+  it('and is no HTTP is told so', async () => {
+    const { origin } = await serve(echo, {}, {}, arrival);
+    const { received, closed } = rawConnection(origin, 'hello\r\n\r\n');
+    await closed;
+    expect(received()).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
   });
 });

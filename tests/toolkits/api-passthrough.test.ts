@@ -335,6 +335,28 @@ describe('a plain request that is given up', () => {
     await vi.waitFor(() => expect(broken).toBe(3));
   });
 
+  it('by a caller who dawdles with a small body is not sent at all, and says so', async () => {
+    let asked = 0;
+    const origin = await serve((_, response) => {
+      asked += 1;
+      response.end();
+    });
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new TextEncoder().encode('half')),
+    });
+    const init: RequestInit & { duplex: 'half' } = {
+      method: 'POST',
+      body,
+      duplex: 'half',
+      headers: { 'content-length': '8' },
+    };
+    await expect(send(openApi({ base_url: origin, call_timeout: '100ms' }), '/a', init)).rejects.toMatchObject({
+      code: 'invalid_request',
+      issues: [{ path: 'body', message: expect.stringContaining('in time') }],
+    });
+    expect(asked).toBe(0);
+  });
+
   it('by the API breaks the answer off, so that nobody takes a part for the whole', async () => {
     const origin = await serve((_, response) => {
       response.write('begun');

@@ -8,6 +8,7 @@ import { credentialParameter, credentialTexts } from '../credential-headers.ts';
 import { createScrubber } from '../credential-scrub.ts';
 import { unreachable } from '../unreachable.ts';
 import { isSafe } from './arguments.ts';
+import type { Deadline } from './deadline.ts';
 import type { InvokeDeps } from './invoke.ts';
 import { mediaType } from './media-type.ts';
 import { forwardedHeaders, returnedHeaders } from './passthrough-headers.ts';
@@ -45,13 +46,28 @@ function targetOf({ context }: InvokeDeps, request: PlainRequest): URL {
   return target.url;
 }
 
+/** The whole of a small body; whoever dawdles with it is told so, and nothing is sent. */
+async function wholeBody(request: PlainRequest, deadline: Deadline): Promise<Uint8Array<ArrayBuffer>> {
+  const { signal } = deadline;
+  const late = new Promise<never>((_, reject) => {
+    const leave = () =>
+      reject(deadline.timedOut() ? refuse('body', 'did not arrive in time; send it again') : signal.reason);
+    signal.addEventListener('abort', leave, { once: true });
+  });
+  const body = new Uint8Array(await Promise.race([request.arrayBuffer(), late]));
+  deadline.extend();
+  return body;
+}
+
 /** GET and HEAD carry none; one that says it is small is read whole, and one to come is streamed. */
-async function bodyOf(request: PlainRequest): Promise<Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null> {
+async function bodyOf(
+  request: PlainRequest,
+  deadline: Deadline,
+): Promise<Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null> {
   const { method, headers } = request;
   if (method === 'GET' || method === 'HEAD') return null;
   const declared = headers.get('content-length');
-  if (declared !== null && Number(declared) <= KEPT_BYTES) return new Uint8Array(await request.arrayBuffer());
-  return request.body;
+  return declared !== null && Number(declared) <= KEPT_BYTES ? wholeBody(request, deadline) : request.body;
 }
 
 /** What the network said, as the caller is told it; its own leaving is passed on as it is. */
@@ -63,7 +79,7 @@ function told(error: unknown, { context }: InvokeDeps, method: string, call: Too
 
 /**
  * One plain request of a program: passed on with the connection's credential, streamed both ways. The time limit is for
- * silence: until the headers of the answer, and between two pieces of its body, unless that is a stream of events.
+ * silence: between two pieces of the caller's body, until the headers of the answer, and between two pieces of its body, unless that is a stream of events.
  * @throws AppError invalid_request for what may not be sent; what the connection failed with
  */
 export async function passThrough(deps: InvokeDeps, request: PlainRequest, call: ToolkitCall): Promise<Response> {
@@ -71,9 +87,12 @@ export async function passThrough(deps: InvokeDeps, request: PlainRequest, call:
   const { config, clock } = context;
   const { method } = request;
   const url = targetOf(deps, request);
-  const given = await bodyOf(request);
-  const headers = forwardedHeaders(config, request.headers, given !== null);
   const deadline = deps.deadlines.begin(call_timeout, call.signal);
+  const given = await bodyOf(request, deadline).catch((error: unknown) => {
+    deadline.release();
+    throw error;
+  });
+  const headers = forwardedHeaders(config, request.headers, given !== null);
   const streamed = given instanceof ReadableStream ? new ReplayBody(given, deadline.extend) : undefined;
   const body = streamed ? { body: streamed.stream(), again: () => streamed.again() } : given ? { body: given } : {};
   const ended = () => {
