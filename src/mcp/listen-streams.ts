@@ -2,8 +2,9 @@ import type { McpHttpHandler, ServerEvent, ServerEventBus } from '@modelcontextp
 import { createMcpHandler } from '@modelcontextprotocol/server';
 import type { ListKind } from '../core/ports.ts';
 import type { Viewer } from '../flows/catalog-api.ts';
+import { stopping } from './http-replies.ts';
 import { createModernServer, type ServerDeps } from './protocol-server.ts';
-import { followResource } from './subscriptions.ts';
+import { followListed } from './subscriptions.ts';
 
 type Params = Record<string, unknown>;
 type Listener = (event: ServerEvent) => void;
@@ -14,9 +15,12 @@ const EVENTS: Record<ListKind, ServerEvent> = {
   resources: { kind: 'resources_list_changed' },
 };
 
-/** What one stream hears; what happens between an upstream's consent and the opening of the stream waits for it. */
+/**
+ * What one stream hears. What happens between an upstream's consent and the opening of the stream waits for it: the last
+ * of each kind and resource, as each says no more than that something is to be read again.
+ */
 class StreamBus implements ServerEventBus {
-  readonly #waiting: ServerEvent[] = [];
+  readonly #waiting = new Map<string, ServerEvent>();
   readonly #left: () => void;
   #listener: Listener | undefined;
 
@@ -30,13 +34,14 @@ class StreamBus implements ServerEventBus {
 
   publish(event: ServerEvent): void {
     if (this.#listener) this.#listener(event);
-    else this.#waiting.push(event);
+    else this.#waiting.set(event.kind === 'resource_updated' ? event.uri : event.kind, event);
   }
 
   subscribe(listener: Listener): () => void {
     this.#listener = listener;
     // Behind the acknowledgement, which is written first.
-    for (const event of this.#waiting.splice(0)) listener(event);
+    for (const event of this.#waiting.values()) listener(event);
+    this.#waiting.clear();
     return this.#left;
   }
 }
@@ -45,18 +50,21 @@ export type ListenSettings = {
   /** Open streams in all, and of one principal. */
   most: number;
   most_per_principal: number;
-  most_resources: number;
 };
 
-export const DEFAULT_LISTEN: ListenSettings = { most: 1_024, most_per_principal: 64, most_resources: 500 };
+export const DEFAULT_LISTEN: ListenSettings = { most: 1_024, most_per_principal: 64 };
 
 type Stream = { actor: string; handler: McpHttpHandler; end: AbortController };
+
+/** The client left before there was an answer. */
+const nobody = () => new Response(null, { status: 499 });
 
 /** `subscriptions/listen` of the modern era: one stream of one viewer, with what that viewer sees. */
 export class ListenStreams {
   readonly #deps: ServerDeps;
   readonly #settings: ListenSettings;
   readonly #streams = new Set<Stream>();
+  #closed = false;
 
   constructor(deps: ServerDeps, settings: ListenSettings) {
     this.#deps = deps;
@@ -83,38 +91,30 @@ export class ListenStreams {
     });
     const stream: Stream = { actor, handler, end };
     if (full) return handler.fetch(request, { parsedBody: body });
+    if (request.signal.aborted) return nobody();
     this.#streams.add(stream);
+    request.signal.addEventListener('abort', stop, { once: true });
     const unsubscribe = this.#deps.catalog.onChange((changes) => {
       for (const list of this.#deps.catalog.concerns(viewer, changes)) bus.publish(EVENTS[list]);
     });
     end.signal.addEventListener('abort', unsubscribe, { once: true });
-    const parsedBody = await this.#followed(body, viewer, bus, end.signal);
-    const response = await handler.fetch(request, { parsedBody });
-    // Refused, or nothing of what it asks for can be told: there is no stream that would end.
-    if (!bus.heard) stop();
-    return response;
+    try {
+      const updated = (uri: string, params: Params) => bus.publish({ kind: 'resource_updated', uri, params });
+      const parsedBody = await followListed(this.#deps, viewer, body, updated, end.signal);
+      if (end.signal.aborted) return this.#closed ? stopping() : nobody();
+      return await handler.fetch(request, { parsedBody });
+    } finally {
+      // Refused, failed, or nothing of what it asks for can be told: there is no stream that would end.
+      if (!bus.heard) stop();
+    }
   }
 
   async close(): Promise<void> {
-    const handlers = [...this.#streams].map(({ handler }) => handler);
-    await Promise.allSettled(handlers.map((handler) => handler.close()));
-  }
-
-  /** The request with those of its resources that their upstreams agreed to tell of. */
-  async #followed(body: Params, viewer: Viewer, bus: StreamBus, signal: AbortSignal): Promise<Params> {
-    const params = (body.params ?? {}) as Params;
-    const filter = params.notifications as Params | undefined;
-    const wanted = filter?.resourceSubscriptions;
-    if (!Array.isArray(wanted) || !wanted.every((uri) => typeof uri === 'string')) return body;
-    const uris = [...new Set<string>(wanted)].slice(0, this.#settings.most_resources);
-    const agreed = await Promise.all(
-      uris.map(async (uri) => {
-        const updated = ({ uri: _, ...rest }: Params) => bus.publish({ kind: 'resource_updated', uri, params: rest });
-        const answer = await followResource(this.#deps, viewer, uri, updated, signal).catch(() => 'refused' as const);
-        return answer === 'subscribed' ? [uri] : [];
-      }),
-    );
-    return { ...body, params: { ...params, notifications: { ...filter, resourceSubscriptions: agreed.flat() } } };
+    this.#closed = true;
+    const streams = [...this.#streams];
+    await Promise.allSettled(streams.map(({ handler }) => handler.close()));
+    // Those that are only being opened hear of it like this alone.
+    for (const stream of streams) this.#end(stream);
   }
 
   #end(stream: Stream): void {

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
-import type { JSONRPCMessage } from '@modelcontextprotocol/server';
+import type { JSONRPCMessage, JSONRPCRequest } from '@modelcontextprotocol/server';
 import { isJSONRPCNotification, isJSONRPCRequest, type Server } from '@modelcontextprotocol/server';
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
 import type { Clock, Log, Random, Sign } from '../core/ports.ts';
@@ -8,7 +8,7 @@ import type { Catalog } from '../flows/catalog-api.ts';
 import type { ToolCall } from '../flows/tool-call.ts';
 import { createLegacyServer, createModernServer, type ServerDeps, sendListChanged } from './protocol-server.ts';
 import { createRequestStates } from './request-state.ts';
-import { followResource } from './subscriptions.ts';
+import { followListed } from './subscriptions.ts';
 import { DEFAULT_SUSPENSION, SuspendedCalls } from './suspended-calls.ts';
 
 export type StdioFaceDeps = {
@@ -29,12 +29,12 @@ export interface StdioFace {
 
 type Received = NonNullable<StdioServerTransport['onmessage']>;
 
-/** Tells when the pipe is closed, and shows every message on its way in: the SDK keeps some for itself. */
+/** Tells when the pipe is closed, and has every message pass on its way in: the SDK keeps some for itself. */
 class WatchedTransport extends StdioServerTransport {
   readonly closed: Promise<void>;
   readonly #resolve: () => void;
 
-  constructor(stdin: Readable, stdout: Writable, seen: (message: JSONRPCMessage) => void) {
+  constructor(stdin: Readable, stdout: Writable, seen: (message: JSONRPCMessage, pass: Received) => void) {
     super(stdin, stdout);
     let resolve: () => void = () => undefined;
     this.closed = new Promise((done) => {
@@ -45,12 +45,7 @@ class WatchedTransport extends StdioServerTransport {
     Object.defineProperty(this, 'onmessage', {
       get: () => receive,
       set: (handler: Received | undefined) => {
-        receive =
-          handler &&
-          ((message) => {
-            seen(message);
-            handler(message);
-          });
+        receive = handler && ((message) => seen(message, handler));
       },
     });
   }
@@ -61,31 +56,44 @@ class WatchedTransport extends StdioServerTransport {
   }
 }
 
-/** The resources that a client of the modern era follows over its pipe: the SDK filters, and never says which. */
+type Follow = (listening: JSONRPCRequest, signal: AbortSignal) => Promise<JSONRPCRequest>;
+
+/**
+ * The resources that a client of the modern era follows over its pipe. The SDK acknowledges whatever a request asks for,
+ * and never says what that is: it gets the request when the upstreams have agreed, with what they agreed to.
+ */
 class PipeSubscriptions {
   readonly #open = new Map<string | number, AbortController>();
-  readonly #follow: (uri: string, signal: AbortSignal) => void;
+  readonly #follow: Follow;
 
-  constructor(follow: (uri: string, signal: AbortSignal) => void) {
+  constructor(follow: Follow) {
     this.#follow = follow;
   }
 
-  see(message: JSONRPCMessage): void {
+  see(message: JSONRPCMessage, pass: Received): void {
     if (isJSONRPCNotification(message) && message.method === 'notifications/cancelled') {
-      const id = message.params?.requestId as string | number;
-      this.#open.get(id)?.abort();
-      this.#open.delete(id);
+      this.#end(message.params?.requestId as string | number);
     }
-    if (!isJSONRPCRequest(message) || message.method !== 'subscriptions/listen') return;
-    const filter = message.params?.notifications as { resourceSubscriptions?: unknown } | undefined;
-    if (!Array.isArray(filter?.resourceSubscriptions)) return;
-    const end = new AbortController();
-    this.#open.set(message.id, end);
-    for (const uri of filter.resourceSubscriptions) if (typeof uri === 'string') this.#follow(uri, end.signal);
+    if (isJSONRPCRequest(message) && message.method === 'subscriptions/listen') void this.#listen(message, pass);
+    else pass(message);
   }
 
   close(): void {
     for (const end of this.#open.values()) end.abort();
+  }
+
+  async #listen(message: JSONRPCRequest, pass: Received): Promise<void> {
+    // One that takes another one's id takes its place, as with the SDK.
+    this.#end(message.id);
+    const end = new AbortController();
+    this.#open.set(message.id, end);
+    const agreed = await this.#follow(message, end.signal);
+    if (!end.signal.aborted) pass(agreed);
+  }
+
+  #end(id: string | number): void {
+    this.#open.get(id)?.abort();
+    this.#open.delete(id);
   }
 }
 
@@ -100,16 +108,14 @@ export function createStdioFace(deps: StdioFaceDeps): StdioFace {
       const server: ServerDeps = { ...deps, states, suspended };
       const servers = new Set<Server>();
       const ends: Array<() => void> = [() => suspended.close()];
-      const subscriptions = new PipeSubscriptions((uri, signal) => {
-        const updated = (params: Record<string, unknown>) => {
-          // The SDK compares with what the client named.
-          for (const one of servers) one.sendResourceUpdated({ ...params, uri }).catch(() => undefined);
-        };
-        followResource(server, viewer, uri, updated, signal).catch((error: unknown) =>
-          log.debug('a resource is not followed', { error }),
-        );
-      });
-      const transport = new WatchedTransport(stdin, stdout, (message) => subscriptions.see(message));
+      const updated = (uri: string, rest: Record<string, unknown>) => {
+        // The SDK compares with what the client named.
+        for (const one of servers) one.sendResourceUpdated({ ...rest, uri }).catch(() => undefined);
+      };
+      const subscriptions = new PipeSubscriptions((listening, signal) =>
+        followListed(server, viewer, listening, updated, signal),
+      );
+      const transport = new WatchedTransport(stdin, stdout, (message, pass) => subscriptions.see(message, pass));
       const handle = serveStdio(
         ({ era }) => {
           const opened = era === 'legacy' ? createLegacyServer(server, viewer) : undefined;

@@ -67,3 +67,33 @@ export async function followResource(
     throw error;
   }
 }
+
+/** Resources that one stream of notifications may follow. */
+export const MOST_FOLLOWED = 500;
+
+/**
+ * Follows for one `subscriptions/listen` what it asks for, until the signal aborts.
+ * @param updated receives the URI as the client named it, and the notification's other parameters
+ * @returns the same request, its filter naming those resources alone that their upstreams agreed to tell of
+ */
+export async function followListed<T extends { params?: unknown }>(
+  deps: SubscriptionDeps,
+  viewer: Viewer,
+  listening: T,
+  updated: (uri: string, rest: Record<string, unknown>) => void,
+  signal: AbortSignal,
+): Promise<T> {
+  const params = (listening.params ?? {}) as { notifications?: { resourceSubscriptions?: unknown } };
+  const wanted = params.notifications?.resourceSubscriptions;
+  if (!Array.isArray(wanted) || !wanted.every((uri) => typeof uri === 'string')) return listening;
+  const uris = [...new Set<string>(wanted)].slice(0, MOST_FOLLOWED);
+  const agreed = await Promise.all(
+    uris.map(async (uri) => {
+      const told = ({ uri: _, ...rest }: Record<string, unknown>) => updated(uri, rest);
+      const answer = await followResource(deps, viewer, uri, told, signal).catch(() => 'refused' as const);
+      return answer === 'subscribed' ? [uri] : [];
+    }),
+  );
+  const notifications = { ...params.notifications, resourceSubscriptions: agreed.flat() };
+  return { ...listening, params: { ...params, notifications } };
+}
