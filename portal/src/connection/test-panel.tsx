@@ -26,6 +26,12 @@ function TestResult({ result }: { result: ToolkitTest }) {
   );
 }
 
+/** What the Test of each kind sends; a kind that a toolkit brought knows best itself. */
+function asked({ kind }: ConnectionKey): string {
+  if (kind === 'mcp') return 'the server for its tools';
+  return kind === 'api' ? 'the API for its base URL, and reads its description again' : 'the upstream';
+}
+
 export function TestPanel({ connectionKey }: { connectionKey: ConnectionKey }) {
   const test = useMutation({
     mutationFn: () => api.testConnection({ params: connectionKey }),
@@ -42,7 +48,7 @@ export function TestPanel({ connectionKey }: { connectionKey: ConnectionKey }) {
     >
       <div className="space-y-4">
         <p className="text-sm text-ink-soft">
-          Asks the server for its tools, with the credentials that a tool call would use.
+          Asks {asked(connectionKey)}, with the credentials that a tool call would use.
         </p>
         {test.data && <TestResult result={test.data} />}
         {test.error && (
