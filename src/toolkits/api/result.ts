@@ -40,7 +40,8 @@ export function toolResult(
 
 /** Arguments that were not sent: nothing happened, and what to write instead. */
 export function refusedCall(issues: readonly Issue[], advice: string | null): ToolResult {
-  const named = issues.map(({ at, message }) => (at === '' ? message : `${at} ${message}`)).join('; ');
+  // Some are sentences by themselves; here each is a part of one.
+  const named = issues.map(({ at, message }) => `${at} ${message}`.trim().replace(/\.$/, '')).join('; ');
   const result: InvokeResult = {
     status: null,
     headers: {},
