@@ -220,3 +220,24 @@ describe.each(FORMATS)('an API that is described by %s', (format, text) => {
     expect(server.requests).toHaveLength(before);
   });
 });
+
+describe('a slash in a path parameter', () => {
+  it('that is sent as %2F and leads nowhere is told with the way to send it as a slash', async () => {
+    const server = await startApi(({ url }, response) => json(response, {}, url === '/v1/a/b' ? 200 : 404));
+    const parameters = [{ name: 'name', in: 'path', required: true, schema: { type: 'string' } }];
+    const paths = { '/v1/{name}': { get: { operationId: 'get', parameters } } };
+    const api = openApi({ base_url: server.origin, openapi_spec: JSON.stringify({ openapi: '3.0.3', paths }) });
+    try {
+      const args = { operation_id: 'get', path_params: { name: 'a/b' } };
+      expect(await invoke(api, args)).toMatchObject({
+        status: 404,
+        hint: expect.stringContaining('by method and path'),
+      });
+      expect(await invoke(api, { ...args, path_params: { name: 'a' } })).toMatchObject({ status: 404, hint: null });
+      expect(await invoke(api, { method: 'GET', path: '/v1/a/b' })).toMatchObject({ status: 200 });
+    } finally {
+      await api.close();
+      await server.close();
+    }
+  });
+});

@@ -101,6 +101,11 @@ function statusHint({ response, request, base_url, raw }: Answer): string[] {
   const after = wait === null ? 'after a while' : /^\d+$/.test(wait) ? `after ${wait} seconds` : `after ${wait}`;
   if (status === 429) return [`The API limits how often it may be called: try again ${after}.`];
   if (status === 503 && wait !== null) return [`The API is not available right now: try again ${after}.`];
+  if (status === 404 && !raw && /%2f/i.test(request.url.pathname)) {
+    return [
+      'A slash in path_params was sent as %2F, as the description has it. If the API wants it as a slash, call by method and path instead of operation_id.',
+    ];
+  }
   if (status === 403) return ['The API refuses this to the account or scope of the connection.'];
   const { operation } = request;
   if (raw && operation && (status === 400 || status === 404 || status === 422)) {

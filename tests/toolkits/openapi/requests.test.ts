@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { builtRequest, describedOperation, swaggerOperation } from './descriptions.ts';
+import { builtRequest, described, describedOperation, swaggerOperation } from './descriptions.ts';
 
 const anything = { type: ['string', 'number', 'boolean', 'array', 'object'] };
 const list = ['blue', 'black'];
@@ -52,6 +52,49 @@ describe('a parameter is written as the table of OpenAPI 3.1 says', () => {
     ['cookie', 'form', false, list, 'color=blue,black'],
   ])('in %s, %s, explode %s: %j is %s', (place, style, explode, value, text) => {
     expect(written(place, style, explode, value)).toBe(text);
+  });
+});
+
+describe('a path parameter that may hold slashes', () => {
+  const of = (path: string, more: object = {}) => {
+    const parameters = [{ name: 'name', in: 'path', required: true, schema: { type: 'string' }, ...more }];
+    return describedOperation({ parameters }, { path, method: 'get' });
+  };
+  const built = ({ description, operation }: ReturnType<typeof of>, name: string) =>
+    description.build(operation, { path_params: { name } });
+
+  it.each([
+    ['by RFC 6570', of('/v1/{+name}:cancel')],
+    ['by allowReserved', of('/v1/{name}:cancel', { allowReserved: true })],
+  ])('keeps them, and nothing else that could lead elsewhere (%s)', (_, described) => {
+    expect(built(described, 'projects/p 1/jobs/a:b')).toMatchObject({
+      request: { path: '/v1/projects/p%201/jobs/a:b:cancel' },
+    });
+    expect(built(described, 'a?b#c@d%2Fe')).toMatchObject({ request: { path: '/v1/a%3Fb%23c%40d%252Fe:cancel' } });
+    for (const climbing of ['a/../b', '../b', './b', 'a//b', '/b', '..']) {
+      expect(built(described, climbing)).toMatchObject(
+        climbing === '..'
+          ? { request: { path: '/v1/..:cancel' } }
+          : { ok: false, issues: [{ at: 'path_params.name', message: expect.stringContaining('another place') }] },
+      );
+    }
+  });
+
+  it('has them encoded where the description says nothing of it', () => {
+    expect(built(of('/v1/{name}'), 'projects/p')).toMatchObject({ request: { path: '/v1/projects%2Fp' } });
+  });
+
+  it('is what a concrete path of more segments belongs to, unless another operation fits better', () => {
+    const paths = ['/v1/{+name}', '/v1/{+name}:cancel', '/v1/projects/{id}/jobs', '/v1/{a}/b'];
+    const description = described({
+      openapi: '3.0.3',
+      paths: Object.fromEntries(paths.map((path) => [path, { get: { operationId: path } }])),
+    });
+    const idOf = (path: string) => description.match('GET', path)?.id;
+    expect(idOf('/v1/projects/p/jobs/j')).toBe('/v1/{+name}');
+    expect(idOf('/v1/projects/p/jobs/j:cancel')).toBe('/v1/{+name}:cancel');
+    expect(idOf('/v1/projects/p/jobs')).toBe('/v1/projects/{id}/jobs');
+    expect(idOf('/v1')).toBeUndefined();
   });
 });
 

@@ -125,7 +125,10 @@ export interface Description {
   inputSchema(operation: Operation): JsonSchema;
   /** Nothing when the arguments are as described; at most 20 issues. */
   validate(operation: Operation, given: OperationArguments): Issue[];
-  /** Validates, then writes the request. A value cannot leave its place: `/`, `?`, `#`, `..` are encoded or refused. */
+  /**
+   * Validates, then writes the request. A value cannot leave its place: `/`, `?`, `#`, `..` are encoded or refused; but
+   * that of `{+name}`, or with `allowReserved`, keeps its slashes.
+   */
   build(operation: Operation, given: OperationArguments): BuiltRequest;
 }
 

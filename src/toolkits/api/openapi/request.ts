@@ -36,6 +36,11 @@ function isDots(segment: string): boolean {
 
 type Filled = { path: string } | { issue: Issue };
 
+/** What a value may keep of the reserved characters, slashes first of all: neither ends a path nor names a user. */
+function unreserved(text: string): string {
+  return text.replace(/%(?:2F|3A|21|24|26|27|28|29|2A|2B|2C|3B|3D)/g, (triplet) => decodeURIComponent(triplet));
+}
+
 function filledSegment(
   segment: Segment,
   parameters: ReadonlyMap<string, Parameter>,
@@ -46,7 +51,8 @@ function filledSegment(
     const parameter = parameters.get(part.parameter);
     const value = parameter === undefined ? undefined : givenFor(parameter, given);
     if (parameter === undefined || value === undefined) return '';
-    return parameter.json ? encoded(JSON.stringify(value)) : pathText(parameter.name, value, parameter);
+    const text = parameter.json ? encoded(JSON.stringify(value)) : pathText(parameter.name, value, parameter);
+    return part.reserved || parameter.allowReserved ? unreserved(text) : text;
   });
   return parts.join('');
 }
@@ -58,11 +64,11 @@ function filledPath(listed: ListedOperation, view: OperationView, given: Operati
     const text = filledSegment(segment, parameters, given);
     const named = segment.find((part) => typeof part !== 'string');
     const last = index === listed.template.segments.length - 1;
-    if (isDots(text) || (text === '' && !(last && named === undefined))) {
+    const wrong = text.split('/').find((piece) => isDots(piece) || (piece === '' && !(last && named === undefined)));
+    if (wrong !== undefined) {
       const at = typeof named === 'object' ? `${GROUPS.path}.${named.parameter}` : 'path_params';
-      return {
-        issue: { at, message: `would make the path segment "${text}", which names another place than described.` },
-      };
+      const message = `would make the path segment "${wrong}", which names another place than described.`;
+      return { issue: { at, message } };
     }
     segments.push(text);
   }
