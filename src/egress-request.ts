@@ -1,19 +1,25 @@
 import { Duplex, type Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Dispatcher } from 'undici';
+import type { PlainHeaders } from './core/plain-headers.ts';
 import type { EgressError, FetchInit } from './core/ports.ts';
 import { WholeResponse } from './core/responses.ts';
 
-export type Sending = {
-  url: URL;
+/** Where a request goes: read off its URL once, before anything is asked about it. */
+export type Destination = {
+  origin: string;
+  protocol: string;
+  hostname: string;
+  host: string;
+  path: string;
+  href: string;
+};
+
+export type Sending = Pick<FetchInit, 'body' | 'encoding' | 'signal'> & {
+  to: Destination;
   method: string;
-  headers: Record<string, string>;
-  body: FetchInit['body'];
-  encoding: FetchInit['encoding'];
-  signal: AbortSignal | undefined;
-  /** The request is handed to an open socket: up to then nothing was sent. */
-  written(): void;
-  fail(error: unknown): EgressError;
+  headers: PlainHeaders;
+  fail(error: unknown, phase: EgressError['phase']): EgressError;
 };
 
 type Controller = Dispatcher.DispatchController;
@@ -59,6 +65,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   #head: Head | undefined;
   #whole: Buffer[] | undefined;
   #stream: ReadableStreamDefaultController<Uint8Array> | undefined;
+  /** Until the request is handed to an open socket nothing was sent. */
+  #phase: EgressError['phase'] = 'not_sent';
   #over = false;
 
   constructor(sending: Sending, answered: (response: Response) => void, failed: (error: EgressError) => void) {
@@ -81,16 +89,18 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#over = true;
     this.#sending.signal?.removeEventListener('abort', this.#abort);
     if (error === undefined) return;
-    const failure = this.#sending.fail(error);
+    const failure = this.#fail(error);
     if (this.#stream) this.#stream.error(failure);
     else if (this.#whole) this.#answer(brokenOff(this.#whole, failure));
     else this.#failed(failure);
   }
 
+  readonly #fail = (error: unknown): EgressError => this.#sending.fail(error, this.#phase);
+
   onRequestStart(controller: Controller): void {
     this.#controller = controller;
     if (this.#over) controller.abort(new Error('aborted'));
-    else this.#sending.written();
+    else this.#phase = 'perhaps_sent';
   }
 
   onResponseStart(
@@ -142,7 +152,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   #answer(body: ReadableStream<Uint8Array> | Buffer | null): void {
     if (!this.#head) return;
-    const url = this.#sending.url.href;
+    const url = this.#sending.to.href;
     try {
       if (Buffer.isBuffer(body)) {
         // A piece of what the socket has read, which nobody writes to any more.
@@ -154,7 +164,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       this.#answered(response);
     } catch (error) {
       // Whoever waits must not wait for ever, whatever a response cannot be made of.
-      this.#failed(this.#sending.fail(error));
+      this.#failed(this.#fail(error));
     }
   }
 
@@ -180,7 +190,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     const codings = encoded.toLowerCase().split(',').reverse();
     return codings.reduce((body, coding) => {
       const decoder = DECODERS[coding.trim()];
-      return decoder ? decoded(body, decoder(), this.#sending.fail) : body;
+      return decoder ? decoded(body, decoder(), this.#fail) : body;
     }, source);
   }
 }
@@ -232,11 +242,10 @@ function decoded(
  */
 export function send(dispatcher: Dispatcher, sending: Sending): Promise<Response> {
   return new Promise((resolve, reject) => {
-    const { url, method, headers, body, signal } = sending;
-    if (signal?.aborted) return reject(sending.fail(signal.reason));
+    const { to, method, headers, body = null, signal } = sending;
+    if (signal?.aborted) return reject(sending.fail(signal.reason, 'not_sent'));
     const exchange = new Exchange(sending, resolve, reject);
-    const path = `${url.pathname}${url.search}`;
-    const options = { origin: url.origin, path, method: method as Dispatcher.HttpMethod, headers, body: body ?? null };
+    const options = { origin: to.origin, path: to.path, method: method as Dispatcher.HttpMethod, headers, body };
     try {
       dispatcher.dispatch(options as Dispatcher.DispatchOptions, exchange);
     } catch (error) {

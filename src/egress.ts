@@ -2,10 +2,12 @@ import { lookup as dnsLookup } from 'node:dns/promises';
 import type { LookupFunction } from 'node:net';
 import { isIP } from 'node:net';
 import { Agent, buildConnector } from 'undici';
+import type { AbortLike } from './core/cancellation.ts';
+import { plainHeaders } from './core/plain-headers.ts';
 import type { Fetch, FetchInit, TlsMaterial } from './core/ports.ts';
 import { EgressError } from './core/ports.ts';
 import { classifyAddress } from './egress-address.ts';
-import { ACCEPT_ENCODING, send } from './egress-request.ts';
+import { ACCEPT_ENCODING, type Destination, send } from './egress-request.ts';
 import { tlsMark, tlsOptions } from './egress-tls.ts';
 
 export type EgressOptions = {
@@ -17,6 +19,7 @@ export type EgressOptions = {
 /** Which addresses a connection may be opened to. Connections are pooled per policy, so none inherits a wider one. */
 type Policy = 'typed' | 'discovered_inside' | 'discovered_outside';
 type Reason = EgressError['reason'];
+type Discovered = Extract<FetchInit['trust'], { url: 'discovered' }>;
 
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Beyond every timeout that a caller brings; it only frees requests that came without any. */
@@ -25,7 +28,7 @@ const HEADERS_TIMEOUT_MS = 900_000;
 const IDLE_MS = 30_000;
 /** One for each set of certificates and policy; what is no longer used, as after a change, ends behind these. */
 const MAX_AGENTS = 256;
-const MAX_LITERALS = 1_024;
+const MAX_SETTLED = 1_024;
 
 const systemResolve = async (hostname: string): Promise<readonly string[]> =>
   (await dnsLookup(hostname, { all: true, order: 'verbatim' })).map((entry) => entry.address);
@@ -140,7 +143,7 @@ function pinningConnector(
   };
 }
 
-function egressError(error: unknown, phase: EgressError['phase'], host: string, signal?: AbortSignal): EgressError {
+function egressError(error: unknown, phase: EgressError['phase'], host: string, signal?: AbortLike): EgressError {
   for (let at: unknown = error; at instanceof Error; at = at.cause) if (at instanceof EgressError) return at;
   const timedOut = codesOf(error).some((code) => code.endsWith('_TIMEOUT')) || isTimeout(signal?.reason);
   if (timedOut) return new EgressError(phase, 'timeout', `${host} did not answer in time.`);
@@ -153,17 +156,15 @@ function isTimeout(reason: unknown): boolean {
   return reason instanceof Error && reason.name === 'TimeoutError';
 }
 
-function requestHeaders(init: FetchInit): Record<string, string> {
-  const given = init.headers instanceof Headers ? init.headers : new Headers(init.headers);
-  const headers = Object.fromEntries(given);
-  return { accept: '*/*', 'accept-encoding': ACCEPT_ENCODING, 'user-agent': 'mcp-data-platform', ...headers };
-}
+const OWN_HEADERS = { accept: '*/*', 'accept-encoding': ACCEPT_ENCODING, 'user-agent': 'mcp-data-platform' };
 
-function parseUrl(input: string | URL): URL {
-  const text = String(input);
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url;
-  throw new EgressError('not_sent', 'egress_refused', 'The address is not an http or https URL.');
+function destination(address: string | URL): Destination {
+  const url = typeof address === 'string' && URL.canParse(address) ? new URL(address) : address;
+  if (typeof url === 'string' || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    throw new EgressError('not_sent', 'egress_refused', 'The address is not an http or https URL.');
+  }
+  const { origin, protocol, hostname, host, pathname, search, href } = url;
+  return { origin, protocol, hostname, host, path: pathname + search, href };
 }
 
 /**
@@ -174,14 +175,16 @@ export function createEgress(options: EgressOptions = {}): Fetch & { close(): Pr
   const resolve = options.resolve ?? systemResolve;
   const timeout = options.connect_timeout_ms ?? CONNECT_TIMEOUT_MS;
   const agents = new Map<string, Agent>();
-  /** Literal addresses that were found allowed: what they are does not change. */
-  const literals = new Set<string>();
+  let newest: string | undefined;
+  /** Of which nothing is left to ask here: literal addresses that were found allowed, and names, asked at each connect. */
+  const settled = new Set<string>();
 
   const agentFor = (policy: Policy, { connection = 'pooled', tls }: FetchInit): Agent => {
     const id = `${policy} ${connection} ${tls ? tlsMark(tls) : ''}`;
     const known = agents.get(id);
     // Last in the order of a Map: the one that rests the longest goes first.
-    if (known && agents.delete(id)) agents.set(id, known);
+    if (known && id !== newest && agents.delete(id)) agents.set(id, known);
+    newest = id;
     if (known) return known;
     for (const [oldest, resting] of agents) {
       if (agents.size < MAX_AGENTS) break;
@@ -201,50 +204,41 @@ export function createEgress(options: EgressOptions = {}): Fetch & { close(): Pr
   };
 
   /** Inside only where every address of the origin of trust is: a public name cannot vouch for a private one. */
-  const policyFor = async (url: URL, trust: FetchInit['trust']): Promise<Policy> => {
-    if (trust.url === 'typed') return 'typed';
-    const origin = parseUrl(trust.origin_of_trust);
-    if (origin.origin === url.origin) return 'typed';
+  const policyFor = async (to: Destination, { origin_of_trust }: Discovered): Promise<Policy> => {
+    const origin = destination(origin_of_trust);
+    if (origin.origin === to.origin) return 'typed';
     const host = bareHost(origin.hostname);
     const addresses = isIP(host) ? [host] : await resolve(host).catch(() => []);
     const inside = addresses.length > 0 && addresses.every((address) => classifyAddress(address) !== 'public');
     return inside ? 'discovered_inside' : 'discovered_outside';
   };
 
-  const checkLiteral = async (policy: Policy, { protocol, hostname }: URL): Promise<void> => {
-    const id = `${policy} ${protocol} ${hostname}`;
-    if (literals.has(id) || isIP(bareHost(hostname)) === 0) return;
-    await allowedAddresses(resolve, policy, protocol, hostname);
-    if (literals.size >= MAX_LITERALS) literals.clear();
-    literals.add(id);
+  const check = async (policy: Policy, protocol: string, hostname: string): Promise<void> => {
+    if (isIP(bareHost(hostname)) !== 0) await allowedAddresses(resolve, policy, protocol, hostname);
+    if (settled.size >= MAX_SETTLED) settled.clear();
+    settled.add(`${policy} ${protocol} ${hostname}`);
   };
 
-  const egress = async (input: string | URL, init: FetchInit): Promise<Response> => {
-    const url = parseUrl(input);
-    const policy = await policyFor(url, init.trust);
+  const egress = async (address: string | URL, init: FetchInit): Promise<Response> => {
+    const { trust, method = 'GET', body, encoding, signal } = init;
+    const to = destination(address);
+    const policy = trust.url === 'typed' ? 'typed' : await policyFor(to, trust);
     // A literal address skips the socket's lookup, and a pooled socket the connector: so ask here, too.
-    await checkLiteral(policy, url);
-    let phase: EgressError['phase'] = 'not_sent';
+    if (!settled.has(`${policy} ${to.protocol} ${to.hostname}`)) await check(policy, to.protocol, to.hostname);
     const response = await send(agentFor(policy, init), {
-      url,
-      method: init.method ?? 'GET',
-      headers: requestHeaders(init),
-      body: init.body,
-      encoding: init.encoding,
-      signal: init.signal,
-      written: () => {
-        phase = 'perhaps_sent';
-      },
-      fail: (error) => egressError(error, phase, url.host, init.signal),
+      to,
+      method,
+      headers: { ...OWN_HEADERS, ...plainHeaders(init.headers) },
+      body,
+      encoding,
+      signal,
+      fail: (error, phase) => egressError(error, phase, to.host, signal),
     });
     const { status } = response;
     if (init.redirect === 'error' && status >= 300 && status < 400 && response.headers.has('location')) {
       await response.body?.cancel();
-      throw new EgressError(
-        'perhaps_sent',
-        'egress_refused',
-        `${url.host} answered with a redirect, which is refused.`,
-      );
+      const text = `${to.host} answered with a redirect, which is refused.`;
+      throw new EgressError('perhaps_sent', 'egress_refused', text);
     }
     return response;
   };

@@ -120,12 +120,25 @@ export function storableArguments(value: unknown): unknown {
 
 /**
  * The size of a value as JSON in characters, without building the text: a result may be 10 MiB, and is only passed on.
- * What JSON escapes counts as one character.
+ * What JSON escapes counts as one character. Without recursion, so that no depth can overflow the stack.
  */
 export function jsonSize(value: unknown): number {
-  if (typeof value === 'string') return value.length + 2;
-  if (typeof value === 'number' || typeof value === 'boolean' || value === null) return String(value).length;
-  if (Array.isArray(value)) return value.reduce<number>((size, item) => size + jsonSize(item) + 1, 1);
-  if (typeof value !== 'object') return 0;
-  return Object.entries(value).reduce((size, [key, item]) => size + key.length + 4 + jsonSize(item), 1);
+  let size = 0;
+  const rest: unknown[] = [value];
+  while (rest.length > 0) {
+    const next = rest.pop();
+    if (typeof next === 'string') size += next.length + 2;
+    else if (typeof next === 'number' || typeof next === 'boolean' || next === null) size += String(next).length;
+    else if (Array.isArray(next)) {
+      size += next.length + 1;
+      for (const item of next) rest.push(item);
+    } else if (typeof next === 'object') {
+      size += 1;
+      for (const [key, item] of Object.entries(next)) {
+        size += key.length + 4;
+        rest.push(item);
+      }
+    }
+  }
+  return size;
 }

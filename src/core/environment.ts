@@ -1,3 +1,4 @@
+import type { AbortLike } from './cancellation.ts';
 import type { ConnectionConfig } from './connection.ts';
 import type { FieldIssue } from './errors.ts';
 import type { Secret } from './redact.ts';
@@ -10,7 +11,7 @@ export interface Clock {
   /** Milliseconds that never step back; only differences mean something. */
   monotonic(): number;
   /** Resolves after `ms`, at once when the signal aborts (without an error). Does not keep the process alive. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  sleep(ms: number, signal?: AbortLike): Promise<void>;
   /** Aborts after `ms` with a TimeoutError. */
   timeout(ms: number): AbortSignal;
 }
@@ -46,7 +47,7 @@ export type FetchInit = {
   method?: string;
   headers?: Record<string, string> | Headers;
   body?: string | Uint8Array | ReadableStream<Uint8Array>;
-  signal?: AbortSignal;
+  signal?: AbortLike;
   /** Never followed by default: a redirect would carry the secret elsewhere. */
   redirect?: 'manual' | 'error';
   /**

@@ -1,4 +1,5 @@
 import type { NewAuthEvent } from './auth-event.ts';
+import type { AbortLike } from './cancellation.ts';
 import type { ConfigSchema, ConnectionConfig, ConnectionKey } from './connection.ts';
 import type { Clock, Fetch, Log, Random } from './environment.ts';
 import type { Secret } from './redact.ts';
@@ -12,7 +13,7 @@ export type ToolkitContext = {
    * the platform re-reads, else refreshes once.
    * @throws AppError `needs_person` when only a person can help, `unavailable` when it is worth trying again.
    */
-  accessToken(options?: { rejected?: Secret; signal?: AbortSignal }): Promise<Secret>;
+  accessToken(options?: { rejected?: Secret; signal?: AbortLike }): Promise<Secret>;
   fetch: Fetch;
   log: Log;
   clock: Clock;

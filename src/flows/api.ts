@@ -1,4 +1,5 @@
 import type { AuthEvent } from '../core/auth-event.ts';
+import type { AbortLike } from '../core/cancellation.ts';
 import type { ConnectionKey } from '../core/connection.ts';
 import type { OAuthStatus } from '../core/connection-status.ts';
 import type { RefreshFailure, RefreshReason, Revocation } from '../core/credential.ts';
@@ -121,7 +122,7 @@ export type RefreshRequest = {
   /** Only if the row still holds this generation: a newer one is answer enough. */
   generation?: bigint;
   /** The caller stops waiting; the attempt goes on. */
-  signal?: AbortSignal;
+  signal?: AbortLike;
 };
 
 export interface RefreshFlow {
@@ -133,5 +134,5 @@ export interface RefreshFlow {
 
 export type AccessTokenFor = (
   key: ConnectionKey,
-  options?: { rejected?: Secret; signal?: AbortSignal },
+  options?: { rejected?: Secret; signal?: AbortLike },
 ) => Promise<Secret>;

@@ -1,3 +1,4 @@
+import type { AbortLike } from '../core/cancellation.ts';
 import { connectionLabel } from '../core/connection.ts';
 import type { Credential } from '../core/credential.ts';
 import type { DueCredential, Locker } from '../core/ports.ts';
@@ -25,11 +26,7 @@ export interface RefreshDoor extends RefreshFlow {
 const forced = (request: RefreshRequest) => request.reason !== 'due';
 
 /** Resolves with the attempt's result, or as soon as the caller gives up: the attempt itself goes on (lesson 4). */
-function waitFor(
-  promise: Promise<RefreshResult>,
-  signal: AbortSignal | undefined,
-  now: number,
-): Promise<RefreshResult> {
+function waitFor(promise: Promise<RefreshResult>, signal: AbortLike | undefined, now: number): Promise<RefreshResult> {
   if (!signal) return promise;
   const gaveUp: RefreshResult = { type: 'waiting', until: now, why: 'the caller stopped waiting' };
   if (signal.aborted) return Promise.resolve(gaveUp);

@@ -1,8 +1,9 @@
 import { connectionLabel } from '../core/connection.ts';
 import { AppError } from '../core/errors.ts';
+import { plainHeaders } from '../core/plain-headers.ts';
 import type { FetchInit, ToolkitContext } from '../core/ports.ts';
 import type { Secret } from '../core/redact.ts';
-import { authorize, uncarried } from './credential-headers.ts';
+import { authorizationOf } from './credential-headers.ts';
 
 export type AuthorizedInit = Pick<FetchInit, 'method' | 'headers' | 'body' | 'signal' | 'encoding'> & {
   /**
@@ -15,6 +16,8 @@ export type AuthorizedInit = Pick<FetchInit, 'method' | 'headers' | 'body' | 'si
 };
 
 export type AuthorizedFetch = (url: string | URL, init?: AuthorizedInit) => Promise<Response>;
+
+const TYPED = { url: 'typed' } as const;
 
 /** A 401 is the upstream's answer to our credential, so it is never passed on as if the caller had to sign in. */
 function unauthorized(context: ToolkitContext): AppError {
@@ -52,29 +55,22 @@ function notCarried(context: ToolkitContext, what: string): AppError {
  */
 export function createAuthorizedFetch(context: ToolkitContext, origin: string): AuthorizedFetch {
   const withToken = context.config.auth_mode === 'oauth';
+  const authorization = authorizationOf(context.config);
 
-  async function send(url: string | URL, init: AuthorizedInit, token: Secret | undefined): Promise<Response> {
-    const target = new URL(url);
-    const headers = new Headers(init.headers);
-    if (token) init.used?.(token);
-    if (target.origin === origin) {
-      const what = uncarried(context.config, token);
-      if (what) throw notCarried(context, what);
-      authorize(context.config, target, headers, token);
-    }
-    return context.fetch(target, {
-      method: init.method ?? 'GET',
-      headers,
-      ...(init.body === undefined ? {} : { body: init.body }),
-      ...(init.signal ? { signal: init.signal } : {}),
-      ...(init.encoding ? { encoding: init.encoding } : {}),
-      redirect: 'manual',
-      trust: { url: 'typed' },
-    });
+  function send(url: URL, { again: _, used, ...init }: AuthorizedInit, token: Secret | undefined): Promise<Response> {
+    if (token) used?.(token);
+    const ours = url.origin === origin;
+    const what = ours ? authorization.uncarried(token) : undefined;
+    if (what) throw notCarried(context, what);
+    const given = plainHeaders(init.headers);
+    const target = ours ? authorization.url(url) : url;
+    const headers = ours ? authorization.headers(given, token) : given;
+    return context.fetch(target, { ...init, headers, redirect: 'manual', trust: TYPED });
   }
 
-  return async (url, init = {}) => {
+  return async (address, init = {}) => {
     const { signal } = init;
+    const url = typeof address === 'string' ? new URL(address) : address;
     const token = withToken ? await context.accessToken({ ...(signal ? { signal } : {}) }) : undefined;
     let response = await send(url, init, token);
     if (response.status === 401 && token) {

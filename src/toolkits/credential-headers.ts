@@ -1,4 +1,5 @@
 import type { ConnectionConfig } from '../core/connection.ts';
+import { type PlainHeaders, plainHeaders } from '../core/plain-headers.ts';
 import type { Secret } from '../core/redact.ts';
 
 export const DEFAULT_API_KEY_HEADER = 'X-API-Key';
@@ -8,9 +9,11 @@ function basicCredentials(username: string, password: string): string {
 }
 
 /** The rest of the query stays as it is written: some upstreams sign it, or want `%20` where a form has `+`. */
-function setParameter(url: URL, name: string, value: string): void {
+function withParameter(given: URL, name: string, value: string): URL {
+  const url = new URL(given);
   if (url.searchParams.has(name)) url.searchParams.delete(name);
   url.search += `${url.search === '' ? '' : '&'}${new URLSearchParams([[name, value]]).toString()}`;
+  return url;
 }
 
 /** The header that carries the connection's credential, in lower case; undefined where none does. */
@@ -45,9 +48,8 @@ export function credentialTexts(config: ConnectionConfig, token: Secret | undefi
 /** What a header may hold. @see https://www.rfc-editor.org/rfc/rfc9110#section-5.5 */
 const FIELD_VALUE = /^[\t\x20-\x7E\x80-\xFF]*$/;
 
-/** The field whose text no header can carry, or `access token`; undefined: each can be sent. */
-export function uncarried(config: ConnectionConfig, token: Secret | undefined): string | undefined {
-  if (token && !FIELD_VALUE.test(token.reveal())) return 'access token';
+/** The field whose text no header can carry; undefined: each can be sent. */
+function uncarriedField(config: ConnectionConfig): string | undefined {
   const { auth_mode: mode, credential = '', static_headers = {} } = config;
   const carries = mode === 'bearer' || (mode === 'api_key' && credentialParameter(config) === undefined);
   if (carries && !FIELD_VALUE.test(credential)) return 'field credential';
@@ -55,22 +57,35 @@ export function uncarried(config: ConnectionConfig, token: Secret | undefined): 
   return name && `field static_headers.${name}`;
 }
 
-/**
- * Puts the connection's static headers and its credential on one request to its own origin. A static header gives way
- * to one that the request already has, the credential to none.
- */
-export function authorize(config: ConnectionConfig, url: URL, headers: Headers, token: Secret | undefined): void {
-  for (const [name, value] of Object.entries(config.static_headers ?? {})) {
-    if (!headers.has(name)) headers.set(name, value);
-  }
-  if (config.auth_mode === 'bearer') headers.set('Authorization', `Bearer ${config.credential ?? ''}`);
-  if (config.auth_mode === 'basic') {
-    headers.set('Authorization', basicCredentials(config.username ?? '', config.password ?? ''));
-  }
-  if (config.auth_mode === 'api_key') {
-    if (config.api_key_placement === 'query' && config.api_key_param) {
-      setParameter(url, config.api_key_param, config.credential ?? '');
-    } else headers.set(config.api_key_header ?? DEFAULT_API_KEY_HEADER, config.credential ?? '');
-  }
-  if (token) headers.set('Authorization', `Bearer ${token.reveal()}`);
+function credentialHeaders(config: ConnectionConfig): PlainHeaders {
+  const { auth_mode: mode, credential = '', username = '', password = '' } = config;
+  if (mode === 'bearer') return { authorization: `Bearer ${credential}` };
+  if (mode === 'basic') return { authorization: basicCredentials(username, password) };
+  const name = credentialHeader(config);
+  return mode === 'api_key' && name !== undefined ? { [name]: credential } : {};
+}
+
+/** What one connection puts on each request to its own origin. */
+export type Authorization = {
+  /** What cannot be sent, as a person knows it: `access token`, or a field; undefined: all can. */
+  uncarried(token: Secret | undefined): string | undefined;
+  /** A static header gives way to one that the request already has, the credential to none. */
+  headers(given: PlainHeaders, token: Secret | undefined): PlainHeaders;
+  url(given: URL): URL;
+};
+
+/** The static headers and the credential of a connection, written once for all of its requests. */
+export function authorizationOf(config: ConnectionConfig): Authorization {
+  const uncarried = uncarriedField(config);
+  const statics = uncarried === undefined ? plainHeaders(config.static_headers) : {};
+  const own = credentialHeaders(config);
+  const parameter = credentialParameter(config);
+  return {
+    uncarried: (token) => (token && !FIELD_VALUE.test(token.reveal()) ? 'access token' : uncarried),
+    headers: (given, token) =>
+      token
+        ? { ...statics, ...given, ...own, authorization: `Bearer ${token.reveal()}` }
+        : { ...statics, ...given, ...own },
+    url: (given) => (parameter === undefined ? given : withParameter(given, parameter, config.credential ?? '')),
+  };
 }

@@ -297,6 +297,9 @@ describe('the rules of the records', () => {
         expect(Math.abs(jsonSize(doc) - length)).toBeLessThanOrEqual(length * 0.25 + 4);
       }),
     );
+    let deep: unknown = [];
+    for (let level = 0; level < 100_000; level += 1) deep = [deep];
+    expect(jsonSize(deep)).toBe(200_001);
     expect(jsonSize({ text: 'x'.repeat(1_000_000) })).toBe(JSON.stringify({ text: 'x'.repeat(1_000_000) }).length);
   });
 

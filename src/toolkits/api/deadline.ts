@@ -1,8 +1,11 @@
+import type { AbortLike } from '../../core/cancellation.ts';
+import { Cancellation } from '../../core/cancellation.ts';
 import type { Clock } from '../../core/ports.ts';
+import { type Limited, TimeLimits } from '../time-limits.ts';
 
 export type Deadline = {
   /** Aborts with the caller's reason, or with a TimeoutError. */
-  signal: AbortSignal;
+  signal: AbortLike;
   timedOut(): boolean;
   /** Begins the time anew: something moved. */
   extend(): void;
@@ -12,71 +15,42 @@ export type Deadline = {
   release(): void;
 };
 
-type Watched = { at: number; late: boolean; controller: AbortController };
-
-/** An abort without a reason makes a DOMException with its stack, which costs more than the rest of it. */
-const WOKEN = new Error('woken');
-
-/**
- * The limits of the calls of one connection, which end with their work: `AbortSignal.timeout` would keep its timer for a
- * minute after a call of a millisecond. One sleeper waits for whichever is the next to be over, so that a call sets no
- * timer of its own.
- */
+/** The limits of the calls of one connection, which end with their work. */
 export class Deadlines {
   readonly #clock: Clock;
-  readonly #watched = new Set<Watched>();
-  #sleep: { until: number; woken: AbortController } | undefined;
+  readonly #limits: TimeLimits;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#limits = new TimeLimits(clock);
   }
 
-  begin(ms: number, parent: AbortSignal): Deadline {
-    const controller = new AbortController();
-    const one: Watched = { at: this.#clock.monotonic() + ms, late: false, controller };
-    const leave = () => controller.abort(parent.reason);
+  begin(ms: number, parent: AbortLike): Deadline {
+    const signal = new Cancellation();
+    let at = this.#clock.monotonic() + ms;
+    let late = false;
+    const one: Limited = {
+      due: () => at,
+      late: () => {
+        late = true;
+        signal.abort(new DOMException('The time for this call is over.', 'TimeoutError'));
+      },
+    };
+    const leave = () => signal.abort(parent.reason);
     if (parent.aborted) leave();
     parent.addEventListener('abort', leave, { once: true });
-    this.#watched.add(one);
-    this.#watch(one.at);
+    this.#limits.watch(one);
     return {
-      signal: controller.signal,
-      timedOut: () => one.late,
+      signal,
+      timedOut: () => late,
       extend: () => {
-        one.at = this.#clock.monotonic() + ms;
+        at = this.#clock.monotonic() + ms;
       },
-      lift: () => this.#watched.delete(one),
+      lift: () => this.#limits.forget(one),
       release: () => {
-        this.#watched.delete(one);
+        this.#limits.forget(one);
         parent.removeEventListener('abort', leave);
       },
     };
-  }
-
-  #watch(at: number): void {
-    if (this.#sleep && this.#sleep.until <= at) return;
-    this.#sleep?.woken.abort(WOKEN);
-    const sleep = { until: at, woken: new AbortController() };
-    this.#sleep = sleep;
-    const ms = Math.max(0, at - this.#clock.monotonic());
-    void this.#clock.sleep(ms, sleep.woken.signal).then(() => {
-      if (this.#sleep === sleep) this.#look();
-    });
-  }
-
-  #look(): void {
-    this.#sleep = undefined;
-    const now = this.#clock.monotonic();
-    let next = Number.POSITIVE_INFINITY;
-    for (const one of [...this.#watched]) {
-      if (one.at > now) {
-        next = Math.min(next, one.at);
-        continue;
-      }
-      this.#watched.delete(one);
-      one.late = true;
-      one.controller.abort(new DOMException('The time for this call is over.', 'TimeoutError'));
-    }
-    if (this.#watched.size > 0) this.#watch(next);
   }
 }

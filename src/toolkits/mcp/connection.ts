@@ -36,6 +36,8 @@ const METHOD_NOT_FOUND = -32601;
 /** What only reads may be sent twice. */
 const READS = new Set([...Object.keys(LISTS), 'prompts/get', 'resources/read', 'completion/complete']);
 
+const NOTHING = () => undefined;
+
 type KnownTool = { repeatable: boolean; headers: ParamHeader[] };
 
 function knownTool(tool: UpstreamTool): KnownTool {
@@ -178,8 +180,8 @@ export class McpConnection implements ToolkitConnection {
   /** The shared session, but for a client that an upstream of the legacy era may ask or tell something. */
   async #lease(call: ToolkitCall): Promise<Lease> {
     const { client, signal } = call;
-    const session = await this.#open(signal);
-    const shared = { session, release: () => undefined };
+    const session = this.#session ?? (await this.#open(signal));
+    const shared = { session, release: NOTHING };
     const alone = client && client !== LISTING_CLIENT && (canBeAsked(client) || client.log_level !== undefined);
     if (!alone) return shared;
     if (session.era === 'modern') return (await this.#inItsOwnEra(client, call)) ?? shared;

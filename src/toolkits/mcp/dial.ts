@@ -1,17 +1,17 @@
 import type { PriorDiscovery, StreamableHTTPClientTransportOptions, Transport } from '@modelcontextprotocol/client';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import type { ListKind, ToolkitClient, ToolkitContext } from '../../core/ports.ts';
+import type { AuthorizedFetch } from '../authorized-fetch.ts';
 import { EVERYTHING } from './capabilities.ts';
 import { HttpCarrier } from './http-carrier.ts';
 import type { SessionHooks } from './session.ts';
 import { RELISTEN_MS, Session } from './session.ts';
-import type { UpstreamFetch } from './upstream-fetch.ts';
 import type { Carrier } from './wire.ts';
 import { Wire } from './wire.ts';
 
 /** Where the upstream is and how it is reached. */
 export type Way =
-  | { kind: 'streamable-http'; endpoint: URL; fetch: UpstreamFetch }
+  | { kind: 'streamable-http'; endpoint: URL; fetch: AuthorizedFetch }
   | { kind: 'sse' | 'stdio'; transport: () => Transport };
 
 export type DialOptions = {
@@ -51,10 +51,12 @@ function httpOptions(options: DialOptions, way: HttpWay, lost: () => void): Stre
   const { clock } = options.context;
   return {
     // A stream of events that cannot be resumed because its session is gone tells us before any call does.
-    fetch: async (url, init) => {
-      const response = await way.fetch(url, init);
+    fetch: async (url, { method = 'GET', headers: given, body, signal } = {}) => {
+      const headers = new Headers(given);
+      const sent = { method, headers, ...(typeof body === 'string' ? { body } : {}), ...(signal ? { signal } : {}) };
+      const response = await way.fetch(url, sent);
       const gone = response.status === 404 || response.status === 400;
-      if (gone && init?.method === 'GET' && new Headers(init.headers).has('mcp-session-id')) lost();
+      if (gone && method === 'GET' && headers.has('mcp-session-id')) lost();
       return response;
     },
     onInsufficientScope: 'throw',

@@ -1,8 +1,9 @@
 import type { EventSourceMessage } from 'eventsource-parser';
 import { createParser } from 'eventsource-parser';
+import type { AbortLike } from '../../core/cancellation.ts';
 import { encodeHeaderValue } from '../../core/param-headers.ts';
 import type { Clock } from '../../core/ports.ts';
-import type { UpstreamFetch } from './upstream-fetch.ts';
+import type { AuthorizedFetch, AuthorizedInit } from '../authorized-fetch.ts';
 import type { Carrier, Params } from './wire.ts';
 import { WireError } from './wire.ts';
 
@@ -19,12 +20,15 @@ export class HttpFailure extends Error {
   }
 }
 
+/** What the handshake agreed on. */
+type Agreed = { era: 'legacy' | 'modern'; protocol_version: string | undefined; session_id: string | undefined };
+
 export type HttpCarrierOptions = {
   endpoint: URL;
-  fetch: UpstreamFetch;
+  fetch: AuthorizedFetch;
   clock: Clock;
-  /** What the handshake agreed on, asked for at each request. */
-  agreed(): { era: 'legacy' | 'modern'; protocol_version: string | undefined; session_id: string | undefined };
+  /** Asked at each request. */
+  agreed(): Agreed;
 };
 
 type Message = Parameters<Carrier['request']>[0];
@@ -44,6 +48,13 @@ const NAMED_BY: Record<string, string> = { 'tools/call': 'name', 'prompts/get': 
 
 function isAnswer(message: unknown): boolean {
   return typeof message === 'object' && message !== null && !('method' in message) && 'id' in message;
+}
+
+function headersOf({ protocol_version, session_id }: Agreed): Record<string, string> {
+  const headers: Record<string, string> = { accept: ACCEPT, 'content-type': 'application/json' };
+  if (protocol_version) headers['mcp-protocol-version'] = protocol_version;
+  if (session_id) headers['mcp-session-id'] = session_id;
+  return headers;
 }
 
 async function errorText(response: Response): Promise<string> {
@@ -90,14 +101,16 @@ export class HttpCarrier implements Carrier {
   }
 
   async request(message: Message, options: RequestOptions): Promise<'ended'> {
-    const { era } = this.#options.agreed();
-    const headers = { ...options.headers, ...this.#headers() };
+    const agreed = this.#options.agreed();
+    const { era } = agreed;
+    const headers = { ...options.headers, ...headersOf(agreed) };
     if (era === 'modern') {
       headers['mcp-method'] = message.method;
       const subject = message.params[NAMED_BY[message.method] ?? ''];
       if (typeof subject === 'string') headers['mcp-name'] = encodeHeaderValue(subject);
     }
-    const response = await this.#fetch('POST', headers, JSON.stringify(message), options.signal);
+    const { signal } = options;
+    const response = await this.#fetch({ method: 'POST', headers, body: JSON.stringify(message), signal });
     if (!response.ok) {
       const text = await errorText(response);
       const { status } = response;
@@ -121,34 +134,18 @@ export class HttpCarrier implements Carrier {
   }
 
   async send(message: Params): Promise<void> {
-    const response = await this.#fetch('POST', this.#headers(), JSON.stringify(message), undefined);
+    const headers = headersOf(this.#options.agreed());
+    const response = await this.#fetch({ method: 'POST', headers, body: JSON.stringify(message) });
     await response.body?.cancel();
   }
 
-  #headers(): Record<string, string> {
-    const { protocol_version, session_id } = this.#options.agreed();
-    const headers: Record<string, string> = { accept: ACCEPT, 'content-type': 'application/json' };
-    if (protocol_version) headers['mcp-protocol-version'] = protocol_version;
-    if (session_id) headers['mcp-session-id'] = session_id;
-    return headers;
-  }
-
   /** Redirects that keep the method are followed within the origin alone. */
-  async #fetch(
-    method: 'GET' | 'POST',
-    headers: Record<string, string>,
-    body: string | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<Response> {
+  async #fetch(init: AuthorizedInit): Promise<Response> {
     let url = this.#options.endpoint;
     for (let hops = 0; ; hops += 1) {
-      const response = await this.#options.fetch(url, {
-        method,
-        headers,
-        ...(body === undefined ? {} : { body }),
-        ...(signal ? { signal } : {}),
-      });
-      const location = response.status === 307 || response.status === 308 ? response.headers.get('location') : null;
+      const response = await this.#options.fetch(url, init);
+      const { status } = response;
+      const location = status === 307 || status === 308 ? response.headers.get('location') : null;
       if (location === null || hops >= MOST_REDIRECTS || !URL.canParse(location, url.href)) return response;
       const next = new URL(location, url);
       if (next.origin !== url.origin || next.username !== '' || next.password !== '') return response;
@@ -183,10 +180,10 @@ export class HttpCarrier implements Carrier {
   }
 
   /** undefined: not now, worth another try. @throws WireError when the upstream says that there is nothing to resume. */
-  async #resume(lastEventId: string, signal: AbortSignal): Promise<Response | undefined> {
-    const { accept: _, 'content-type': __, ...headers } = this.#headers();
-    const resuming = { ...headers, accept: 'text/event-stream', 'last-event-id': lastEventId };
-    const response = await this.#fetch('GET', resuming, undefined, signal).catch(() => undefined);
+  async #resume(lastEventId: string, signal: AbortLike): Promise<Response | undefined> {
+    const { 'content-type': _, ...session } = headersOf(this.#options.agreed());
+    const headers = { ...session, accept: 'text/event-stream', 'last-event-id': lastEventId };
+    const response = await this.#fetch({ method: 'GET', headers, signal }).catch(() => undefined);
     if (!response || response.ok) return response;
     await response.body?.cancel();
     if (response.status >= 400 && response.status < 500) throw new WireError('stream_ended');

@@ -4,8 +4,8 @@ import { connectionLabel } from '../../core/connection.ts';
 import { formatDuration } from '../../core/duration.ts';
 import { AppError } from '../../core/errors.ts';
 import type { ToolkitContext } from '../../core/ports.ts';
+import type { AuthorizedFetch } from '../authorized-fetch.ts';
 import { HttpFailure } from './http-carrier.ts';
-import type { UpstreamFetch } from './upstream-fetch.ts';
 import { WireError } from './wire.ts';
 
 /**
@@ -19,7 +19,7 @@ export class SseTransport implements Transport {
   onclose?: () => void;
   onerror?: (error: Error) => void;
   readonly #stream: URL;
-  readonly #fetch: UpstreamFetch;
+  readonly #fetch: AuthorizedFetch;
   readonly #context: ToolkitContext;
   readonly #timeout: number;
   readonly #over = new AbortController();
@@ -27,7 +27,7 @@ export class SseTransport implements Transport {
   #protocolVersion: string | undefined;
 
   /** @param timeout how long the server may take to tell where it takes messages, in milliseconds */
-  constructor(context: ToolkitContext, stream: URL, fetch: UpstreamFetch, timeout: number) {
+  constructor(context: ToolkitContext, stream: URL, fetch: AuthorizedFetch, timeout: number) {
     this.#context = context;
     this.#stream = stream;
     this.#fetch = fetch;

@@ -1,10 +1,7 @@
 import { AppError } from '../../core/errors.ts';
 import type { ToolkitContext } from '../../core/ports.ts';
 import { WholeResponse } from '../../core/responses.ts';
-import { createAuthorizedFetch } from '../authorized-fetch.ts';
-
-/** The shape of `fetch` that the SDK's transport asks for. */
-export type UpstreamFetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
+import { type AuthorizedFetch, createAuthorizedFetch } from '../authorized-fetch.ts';
 
 /** A body that is not a stream of events and larger than this is refused: it would be held in memory at once. */
 export const MAX_BODY_BYTES = 64 * 1024 * 1024;
@@ -62,21 +59,8 @@ function tooLarge(): AppError {
   return new AppError('upstream_failed', `The upstream's answer is larger than ${MAX_BODY_BYTES / 1024 / 1024} MiB.`);
 }
 
-/**
- * The transport's way to the upstream: authorized, and bounded. It follows a redirect itself where that stays within
- * the origin.
- */
-export function createUpstreamFetch(context: ToolkitContext, endpoint: URL): UpstreamFetch {
+/** The way to an MCP upstream: authorized, and bounded. */
+export function createUpstreamFetch(context: ToolkitContext, endpoint: URL): AuthorizedFetch {
   const authorized = createAuthorizedFetch(context, endpoint.origin);
-  return async (url, init = {}) => {
-    const { method, body, signal } = init;
-    const response = await authorized(url, {
-      // A list of pairs is a form that only the standard fetch takes; the rest is copied behind this, once.
-      headers: (Array.isArray(init.headers) ? new Headers(init.headers) : (init.headers ?? {})) as Headers,
-      ...(method ? { method } : {}),
-      ...(typeof body === 'string' ? { body } : {}),
-      ...(signal ? { signal } : {}),
-    });
-    return bounded(response);
-  };
+  return async (url, init) => bounded(await authorized(url, init));
 }

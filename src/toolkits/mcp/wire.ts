@@ -1,8 +1,10 @@
+import type { AbortLike } from '../../core/cancellation.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Clock, ToolkitCall, ToolkitClient } from '../../core/ports.ts';
 import { RpcError } from '../../core/rpc-error.ts';
+import { TimeLimits } from '../time-limits.ts';
 import { isRecord, nestsDeeperThan } from './json-shape.ts';
-import { allOver, Exchange } from './pending-exchange.ts';
+import { Exchange, untilAllOver } from './pending-exchange.ts';
 
 export type Params = Record<string, unknown>;
 export type RpcId = string | number;
@@ -15,7 +17,7 @@ export interface Carrier {
    */
   request(
     message: { id: number; method: string; params: Params },
-    options: { signal: AbortSignal; headers: Record<string, string>; receive(message: unknown, bytes: number): void },
+    options: { signal: AbortLike; headers: Record<string, string>; receive(message: unknown, bytes: number): void },
   ): Promise<'ended' | 'open'>;
   /** A notification or an answer of ours. */
   send(message: Params): Promise<void>;
@@ -49,8 +51,6 @@ export class WireError extends Error {
   }
 }
 
-/** Progress and questions to a person prolong a call, but not for ever. */
-const LONGEST_CALL_MS = 3_600_000;
 /** Our ids, apart from those of the SDK's client on the same session, which counts from 0. */
 const FIRST_ID = 1_000_000;
 const MOST_ASKS = 32;
@@ -71,6 +71,7 @@ const ASKABLE: Record<string, string> = {
 export class Wire {
   readonly #carrier: Carrier;
   readonly #clock: Clock;
+  readonly #limits: TimeLimits;
   readonly #hooks: WireHooks;
   readonly #pending = new Map<number, Exchange>();
   readonly #asks = new Map<RpcId, AbortController>();
@@ -80,6 +81,7 @@ export class Wire {
   constructor(carrier: Carrier, clock: Clock, hooks: WireHooks) {
     this.#carrier = carrier;
     this.#clock = clock;
+    this.#limits = new TimeLimits(clock);
     this.#hooks = hooks;
   }
 
@@ -91,22 +93,23 @@ export class Wire {
   async request({ method, params, call, timeout, headers }: WireRequest): Promise<Params> {
     call.signal.throwIfAborted();
     const id = this.#nextId++;
-    const exchange = new Exchange(call, this.#clock.monotonic());
+    const late = () => this.#giveUp(id, exchange, new WireError('timeout'));
+    const exchange = new Exchange({ call, now: this.#clock.monotonic(), timeout, late });
     this.#pending.set(id, exchange);
     const leave = () => this.#giveUp(id, exchange, call.signal.reason);
     call.signal.addEventListener('abort', leave, { once: true });
-    void this.#watch(id, exchange, timeout);
+    this.#limits.watch(exchange);
     const meta = call.onprogress ? { ...(params._meta as Params | undefined), progressToken: id } : params._meta;
     const message = { jsonrpc: '2.0', id, method, params: meta === undefined ? params : { ...params, _meta: meta } };
     this.#carrier
       .request(message, {
-        signal: exchange.given_up.signal,
+        signal: exchange.given_up,
         headers,
         receive: (received, bytes) => void this.receive(received, { exchange, bytes }),
       })
       .then(
         (end) => {
-          if (end === 'ended' && !exchange.over.signal.aborted) exchange.fail(new WireError('stream_ended'));
+          if (end === 'ended' && !exchange.over.aborted) exchange.fail(new WireError('stream_ended'));
         },
         (error: unknown) => exchange.fail(error),
       );
@@ -114,6 +117,7 @@ export class Wire {
       return await exchange.outcome;
     } finally {
       call.signal.removeEventListener('abort', leave);
+      this.#limits.forget(exchange);
       this.#pending.delete(id);
     }
   }
@@ -161,19 +165,6 @@ export class Wire {
     } else exchange.succeed(result);
   }
 
-  async #watch(id: number, exchange: Exchange, timeout: number): Promise<void> {
-    const started = exchange.active;
-    for (;;) {
-      const now = this.#clock.monotonic();
-      const idle = exchange.asks > 0 ? timeout : exchange.active + timeout - now;
-      const left = Math.min(idle, started + Math.max(timeout, LONGEST_CALL_MS) - now);
-      if (left <= 0) break;
-      await this.#clock.sleep(left, exchange.over.signal);
-      if (exchange.over.signal.aborted) return;
-    }
-    this.#giveUp(id, exchange, new WireError('timeout'));
-  }
-
   #giveUp(id: number, exchange: Exchange, reason: unknown): void {
     exchange.fail(reason);
     if (!this.#carrier.cancelsByClosing) {
@@ -198,7 +189,7 @@ export class Wire {
     if (method === 'notifications/progress') {
       const exchange = this.#pending.get(Number(params.progressToken));
       if (!exchange) return false;
-      exchange.active = this.#clock.monotonic();
+      exchange.moved(this.#clock.monotonic());
       const { progress, total, message } = params;
       if (typeof progress !== 'number') return true;
       exchange.call.onprogress?.({
@@ -244,9 +235,9 @@ export class Wire {
     if (this.#asks.size >= MOST_ASKS) return refuse(-32603, 'Too many requests to the client at once.');
     const cancelled = new AbortController();
     this.#asks.set(id, cancelled);
-    for (const exchange of exchanges) exchange.asks += 1;
+    for (const exchange of exchanges) exchange.asked();
     this.#knowsRoots ||= method === 'roots/list';
-    const signal = exchanges.length > 0 ? AbortSignal.any([cancelled.signal, allOver(exchanges)]) : cancelled.signal;
+    const signal = exchanges.length > 0 ? untilAllOver(exchanges, cancelled.signal) : cancelled.signal;
     try {
       return { result: await client.ask(method, params, signal) };
     } catch (error) {
@@ -258,10 +249,7 @@ export class Wire {
       return refuse(-32603, 'The client could not be asked.');
     } finally {
       this.#asks.delete(id);
-      for (const exchange of exchanges) {
-        exchange.asks -= 1;
-        exchange.active = this.#clock.monotonic();
-      }
+      for (const exchange of exchanges) exchange.answered(this.#clock.monotonic());
     }
   }
 }
