@@ -259,6 +259,7 @@ export interface CatalogStore {
   save(entry: CatalogEntry): Promise<void>;
   /** The stored name map: published name → source, stable once given. */
   names(): Promise<PublishedName[]>;
+  /** Where another replica has given one of these names, or a name to one of these sources, before, its row stays. */
   saveNames(names: PublishedName[]): Promise<void>;
 }
 

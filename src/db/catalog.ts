@@ -56,6 +56,7 @@ export function createCatalogStore(db: Kysely<Database>): CatalogStore {
         from jsonb_to_recordset(${json(names)})
           as given (item text, published_name text, kind text, name text, tool text)
         join connections on connections.kind = given.kind and connections.name = given.name
+        order by given.item, given.published_name
         for key share of connections
         on conflict do nothing`.execute(db);
     },

@@ -9,6 +9,7 @@ type MemoryDeps = { stores: Pick<Stores, 'catalog'>; notifier: Notifier; log: Lo
 export class CatalogMemory {
   readonly #deps: MemoryDeps;
   #entries = new Map<string, CatalogEntry>();
+  readonly #unsaved: PublishedName[] = [];
 
   constructor(deps: MemoryDeps) {
     this.#deps = deps;
@@ -57,11 +58,21 @@ export class CatalogMemory {
     }
   }
 
-  async saveNames(added: PublishedName[]): Promise<void> {
+  /**
+   * Stores names, with those that could not be stored before.
+   * @returns every name that is stored then; nothing where there was none to store, or it failed
+   */
+  async saveNames(added: PublishedName[]): Promise<PublishedName[]> {
+    const names = [...this.#unsaved.splice(0), ...added];
+    if (names.length === 0) return [];
+    const { catalog } = this.#deps.stores;
     try {
-      await this.#deps.stores.catalog.saveNames(added);
+      await catalog.saveNames(names);
+      return await catalog.names();
     } catch (error) {
-      this.#deps.log.warn('names of tools could not be stored', { count: added.length, error });
+      this.#unsaved.push(...names);
+      this.#deps.log.warn('names of tools could not be stored', { count: names.length, error });
+      return [];
     }
   }
 }

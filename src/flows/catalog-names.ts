@@ -43,6 +43,32 @@ export class NameMap {
     return added;
   }
 
+  /**
+   * Takes over what is stored: of two replicas that name at once, the first one's names hold. Whoever loses its name by
+   * that is given another one when it is next asked for.
+   * @returns the connections of which something is called otherwise now
+   */
+  settle(stored: readonly PublishedName[]): ConnectionKey[] {
+    const changed = new Map<string, ConnectionKey>();
+    for (const { item, published_name, ...source } of stored) {
+      const key = sourceKey(source);
+      const ours = this.#bySource[item].get(key);
+      const holder = this.#byName[item].get(published_name);
+      // What is known of neither side may belong to a connection that is gone by now.
+      if (holder === key || (ours === undefined && holder === undefined)) continue;
+      for (const one of [key, holder]) {
+        if (one === undefined) continue;
+        const name = this.#bySource[item].get(one);
+        if (name !== undefined) this.#byName[item].delete(name);
+        this.#bySource[item].delete(one);
+        const [kind, ofName] = JSON.parse(one) as [string, string, string];
+        changed.set(`${kind}/${ofName}`, { kind, name: ofName });
+      }
+      this.#give(item, published_name, source);
+    }
+    return [...changed.values()];
+  }
+
   /** A deleted connection gives its names back: another kind may take its place. */
   forget(kind: string, name: string): void {
     for (const item of ['connection', 'tool', 'prompt'] as const) {

@@ -1,4 +1,6 @@
+import type { ConnectionKey } from '../core/connection.ts';
 import type {
+  PublishedName,
   UpstreamCatalog,
   UpstreamPrompt,
   UpstreamResource,
@@ -29,10 +31,26 @@ type Made = { known: UpstreamCatalog; state: MemberState; published: Published }
 /** Publishes members, and makes again only what has changed since. */
 export class Publisher {
   readonly #names: NameMap;
-  readonly #made = new WeakMap<CatalogMember, Made>();
+  #made = new WeakMap<CatalogMember, Made>();
 
   constructor(names: NameMap) {
     this.#names = names;
+  }
+
+  /** The names that were given since the last look, to be stored. */
+  takeAdded(): PublishedName[] {
+    return this.#names.takeAdded();
+  }
+
+  forget({ kind, name }: ConnectionKey): void {
+    this.#names.forget(kind, name);
+  }
+
+  /** @returns the connections that are to be published again, because the names that are stored are others */
+  settle(stored: readonly PublishedName[]): ConnectionKey[] {
+    const changed = this.#names.settle(stored);
+    if (changed.length > 0) this.#made = new WeakMap();
+    return changed;
   }
 
   publish(member: CatalogMember, shared: { argument: string } | undefined): Published {

@@ -52,9 +52,8 @@ class LiveCatalog implements Catalog {
   readonly #closed = new AbortController();
   readonly #limited = limiter(LISTINGS_AT_ONCE);
   readonly #unsubscribe: Array<() => void> = [];
-  #names = new NameMap([]);
   readonly #memory: CatalogMemory;
-  #publisher = new Publisher(this.#names);
+  #publisher = new Publisher(new NameMap([]));
   /** Of every connection in the order of its creation. */
   #published: Published[] = [];
   /** By what a principal may use, which is one object for as long as it is the same. */
@@ -74,8 +73,7 @@ class LiveCatalog implements Catalog {
   async start(): Promise<void> {
     const { stores, notifier } = this.#deps;
     const [names] = await Promise.all([stores.catalog.names(), this.#memory.load()]);
-    this.#names = new NameMap(names);
-    this.#publisher = new Publisher(this.#names);
+    this.#publisher = new Publisher(new NameMap(names));
     this.#unsubscribe.push(
       notifier.subscribe('connections', () => void this.#reloadSafely()),
       notifier.subscribe('credentials', (payload) => this.#credentialChanged(payload)),
@@ -161,7 +159,7 @@ class LiveCatalog implements Catalog {
     const label = connectionLabel(key);
     const open = this.#members.get(label);
     this.#memory.forget(label);
-    this.#names.forget(key.kind, key.name);
+    this.#publisher.forget(key);
     if (!open) return;
     this.#drop(label, open);
     this.#changed(key, changedLists(open.knowledge, NOTHING_LISTED), false);
@@ -284,8 +282,9 @@ class LiveCatalog implements Catalog {
       this.#publisher.publish(member, this.#deps.toolkits.get(member.key.kind)?.shared),
     );
     this.#views = new WeakMap();
-    const added = this.#names.takeAdded();
-    if (added.length > 0) void this.#memory.saveNames(added);
+    void this.#memory.saveNames(this.#publisher.takeAdded()).then((stored) => {
+      for (const key of this.#publisher.settle(stored)) this.#changed(key, ['tools', 'prompts', 'resources'], false);
+    });
     const changes = this.#pending.take();
     if (changes.length > 0) for (const listener of this.#listeners) listener(changes);
   }
