@@ -35,7 +35,7 @@ export class OpenCall {
   readonly client: ToolkitClient;
   readonly #abort = new AbortController();
   readonly #asks = new Map<string, Ask>();
-  readonly #may: () => boolean;
+  readonly #may: (call: OpenCall) => boolean;
   #exchange: Exchange | undefined;
   #unfollow: () => void = () => undefined;
   #outcome: Promise<ToolCallOutcome> | undefined;
@@ -43,7 +43,7 @@ export class OpenCall {
   #asked = 0;
   round = 0;
 
-  constructor(id: string, exchange: Exchange, may: () => boolean) {
+  constructor(id: string, exchange: Exchange, may: (call: OpenCall) => boolean) {
     this.id = id;
     this.actor = exchange.viewer.principal.actor;
     this.#may = may;
@@ -58,6 +58,11 @@ export class OpenCall {
 
   get signal(): AbortSignal {
     return this.#abort.signal;
+  }
+
+  /** Whether a question of its upstream is not answered yet. */
+  get waits(): boolean {
+    return this.#asks.size > 0;
   }
 
   progress(progress: { progress: number; total?: number; message?: string }): void {
@@ -130,8 +135,9 @@ export class OpenCall {
     if (missingCapability(capabilities, method, params)) {
       return Promise.reject(new RpcError(-32601, `The client does not support ${method}.`));
     }
-    if (!this.#may()) return Promise.reject(new RpcError(-32603, 'Too many calls wait for answers. Try again later.'));
     if (this.signal.aborted) return Promise.reject(new RpcError(-32603, 'The call was cancelled.'));
+    if (!this.#may(this))
+      return Promise.reject(new RpcError(-32603, 'Too many calls wait for answers. Try again later.'));
     this.#asked += 1;
     const id = `${method}-${this.#asked}`;
     return new Promise((resolve, reject) => {
@@ -151,6 +157,8 @@ export class OpenCall {
 /** The calls that wait for their client's answers, on this replica alone. */
 export class SuspendedCalls {
   readonly #calls = new Map<string, { call: OpenCall; taken: AbortController }>();
+  /** Those that count: from their first question on, before their client has been told of it. */
+  readonly #waiting = new Set<OpenCall>();
   readonly #deps: { clock: Clock; random: Random; settings: SuspensionSettings };
 
   constructor(deps: { clock: Clock; random: Random; settings: SuspensionSettings }) {
@@ -162,8 +170,7 @@ export class SuspendedCalls {
   }
 
   open(exchange: Exchange): OpenCall {
-    const { actor } = exchange.viewer.principal;
-    return new OpenCall(this.#deps.random.uuid(), exchange, () => this.#hasRoom(actor));
+    return new OpenCall(this.#deps.random.uuid(), exchange, (call) => this.#hasRoom(call));
   }
 
   suspend(call: OpenCall): void {
@@ -194,11 +201,13 @@ export class SuspendedCalls {
     this.#calls.clear();
   }
 
-  #hasRoom(actor: string): boolean {
+  #hasRoom(call: OpenCall): boolean {
+    for (const one of this.#waiting) if (!one.waits && !this.#calls.has(one.id)) this.#waiting.delete(one);
+    if (this.#waiting.has(call)) return true;
     const { most, most_per_principal } = this.#deps.settings;
-    if (this.#calls.size >= most) return false;
-    let own = 0;
-    for (const { call } of this.#calls.values()) if (call.actor === actor) own += 1;
-    return own < most_per_principal;
+    const own = [...this.#waiting].filter(({ actor }) => actor === call.actor).length;
+    if (this.#waiting.size >= most || own >= most_per_principal) return false;
+    this.#waiting.add(call);
+    return true;
   }
 }
