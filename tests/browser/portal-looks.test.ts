@@ -102,7 +102,15 @@ function tellingEvents(): AuthEvent[] {
   }));
 }
 
-type Scene = { path: string; world: Partial<World>; ready: string; click?: readonly string[] };
+type Scene = {
+  path: string;
+  world: Partial<World>;
+  ready: string;
+  /** In this order, before the picture is taken. */
+  check?: readonly string[];
+  choose?: readonly [label: string, option: string];
+  click?: readonly string[];
+};
 
 const gatewayOf = ({ state }: ReturnType<typeof connectedStatus>) =>
   state === 'connected' ? answering() : answering({ ...NEVER_LISTED, state: 'needs_person' });
@@ -125,6 +133,21 @@ const SCENES: Record<string, Scene> = {
     ready: 'could not be loaded',
   },
   add: { path: '/connections/new', world: {}, ready: 'Paste it as' },
+  'add-basic': {
+    path: '/connections/new',
+    world: {},
+    ready: 'Paste it as',
+    check: ['HTTP API', 'User name and password'],
+    click: ['Add connection'],
+  },
+  'add-key-in-query': {
+    path: '/connections/new',
+    world: {},
+    ready: 'Paste it as',
+    check: ['API key'],
+    choose: ['Sent in', 'query'],
+    click: ['Add connection'],
+  },
   'card-connected': cardScene('linear', connectedStatus(), [...tellingEvents(), ...history('linear', 3)]),
   'card-never': cardScene('notion', neverConnectedStatus(), []),
   'card-revoked-idp': cardScene('salesforce', revokedStatus('idp')),
@@ -287,6 +310,8 @@ describe('the look of the portal, in a real browser', () => {
             const page = await context.newPage();
             await page.goto(stub.url + scene.path);
             await page.getByText(scene.ready).first().waitFor();
+            for (const label of scene.check ?? []) await page.getByLabel(label).check();
+            if (scene.choose) await page.getByLabel(scene.choose[0], { exact: true }).selectOption(scene.choose[1]);
             for (const name of scene.click ?? []) await page.getByRole('button', { name, exact: true }).click();
             // Each list that was unfolded has its own.
             await expect.poll(() => page.getByText('Loading').count(), { timeout: 10_000 }).toBe(0);

@@ -123,6 +123,42 @@ describe('the portal, in a real browser', () => {
     expect(await page.getByLabel('Token', { exact: true }).inputValue()).toBe('secret');
   });
 
+  it.each([
+    [
+      'a user name and password',
+      'User name and password',
+      { 'User name': 'us', Password: 'secret' },
+      { auth_mode: 'basic', username: 'us', password: 'secret' },
+    ],
+    [
+      'a key in the query',
+      'API key',
+      { 'Sent in': 'query', Key: 'secret', 'Query parameter': 'token' },
+      { auth_mode: 'api_key', api_key_placement: 'query', credential: 'secret', api_key_param: 'token' },
+    ],
+  ])('adds an API with %s, and names each field that is needed', async (_, mode, fields, config) => {
+    world.connections = [];
+    await open('/connections/new');
+    await page.getByLabel('HTTP API').check();
+    await page.getByLabel('Base URL of the API').fill('https://api.example.com/v1');
+    await page.getByLabel(mode).check();
+    const field = (label: string) => page.getByLabel(label, { exact: true });
+    if ('Sent in' in fields) await field('Sent in').selectOption('query');
+    await button('Add connection').click();
+    for (const label of Object.keys(fields).filter((each) => each !== 'Sent in')) {
+      await expect.poll(() => field(label).getAttribute('aria-invalid')).toBe('true');
+    }
+    await seen('Correct the fields that are marked');
+    expect(asked('put')).toEqual([]);
+    for (const [label, text] of Object.entries(fields)) if (label !== 'Sent in') await field(label).fill(text);
+    await button('Add connection').click();
+    await page.getByRole('heading', { name: 'example' }).waitFor();
+    expect(asked('put')[0]?.body).toEqual({
+      config: { base_url: 'https://api.example.com/v1', ...config },
+      description: '',
+    });
+  });
+
   it('never replaces a connection when one is added under its name', async () => {
     await open('/connections/new');
     await page.getByLabel('URL of the MCP server').fill('https://mcp.linear.app/mcp');

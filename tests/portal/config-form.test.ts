@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { fieldsFor, issuesAt, issuesElsewhere, readForm, textsOf } from '../../portal/src/text/config-form.ts';
+import { fieldsFor } from '../../portal/src/text/config-field.ts';
+import { issuesAt, issuesElsewhere, missingFields, readForm, textsOf } from '../../portal/src/text/config-form.ts';
 import { apiConfigSchema } from '../../src/core/api-config.ts';
 import { mcpConfigSchema } from '../../src/core/connection.ts';
 
@@ -59,13 +60,39 @@ describe('the form of a configuration', () => {
     expect(issuesElsewhere(issues, ['endpoint', 'static_headers'])).toEqual([issues[2]]);
   });
 
+  it.each(['mcp', 'api'])('asks where an API key goes, and for the name of that place alone (%s)', (kind) => {
+    const keys = (texts: Record<string, string>) => fieldsFor(kind, 'api_key', texts).map(({ key }) => key);
+    expect(keys({})).toEqual(expect.arrayContaining(['credential', 'api_key_placement', 'api_key_header']));
+    expect(keys({})).not.toContain('api_key_param');
+    const query = { credential: 'k', api_key_placement: 'query', api_key_param: 'key', api_key_header: 'X-Old' };
+    expect(keys(query)).toContain('api_key_param');
+    expect(keys(query)).not.toContain('api_key_header');
+    expect(readForm(kind, 'api_key', query, query)).toEqual({
+      ok: true,
+      config: { auth_mode: 'api_key', credential: 'k', api_key_placement: 'query', api_key_param: 'key' },
+    });
+  });
+
+  it('names what is needed and not there, of the fields that are shown', () => {
+    const missing = (mode: 'basic' | 'api_key', texts: Record<string, string>) =>
+      missingFields('api', mode, { base_url: 'https://a.example', ...texts }).map(({ path }) => path);
+    expect(missing('basic', { username: ' ' })).toEqual(['username', 'password']);
+    expect(missing('api_key', { credential: 'k' })).toEqual([]);
+    expect(missing('api_key', { credential: 'k', api_key_placement: 'query' })).toEqual(['api_key_param']);
+    expect(missingFields('api', 'basic', { username: 'u', password: 'p' })).toEqual([
+      { path: 'base_url', message: 'is needed' },
+    ]);
+  });
+
   it.each([
     ['mcp', mcpConfigSchema],
     ['api', apiConfigSchema],
   ])('offers only keys that the server knows (%s)', (kind, schema) => {
     const known = Object.keys(schema.shape);
     for (const mode of ['none', 'bearer', 'api_key', 'basic', 'oauth'] as const) {
-      expect(known).toEqual(expect.arrayContaining(fieldsFor(kind, mode).map((field) => field.key)));
+      for (const texts of [{ api_key_placement: '' }, { api_key_placement: 'query' }]) {
+        expect(known).toEqual(expect.arrayContaining(fieldsFor(kind, mode, texts).map((field) => field.key)));
+      }
     }
   });
 });

@@ -1,4 +1,4 @@
-import type { ConfigField } from '../text/config-form.ts';
+import type { ConfigField } from '../text/config-field.ts';
 import { CONTROL, type ControlProps } from '../ui/field.tsx';
 import { DocumentInput } from './document-input.tsx';
 import { SecretInput } from './secret-input.tsx';
@@ -45,7 +45,7 @@ export function ConfigControl(props: ConfigControlProps) {
     case 'flag':
       return (
         <select {...control} value={value} onChange={({ target }) => onText(target.value)} className={CONTROL}>
-          <option value="">Chosen by the platform</option>
+          <option value="">{field.unset ?? 'Chosen by the platform'}</option>
           {field.choices?.map((choice) => (
             <option key={choice}>{choice}</option>
           ))}

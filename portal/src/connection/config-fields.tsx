@@ -1,7 +1,8 @@
 import { Collapsible } from '@base-ui/react/collapsible';
 import { ChevronDown } from 'lucide-react';
 import { type AuthMode, type FieldIssue, REDACTED } from '../api/wire.ts';
-import { type ConfigField, type FormTexts, fieldsFor, issuesAt } from '../text/config-form.ts';
+import { type ConfigField, type FormTexts, fieldsFor } from '../text/config-field.ts';
+import { issuesAt } from '../text/config-form.ts';
 import { Field } from '../ui/field.tsx';
 import { ConfigControl } from './config-control.tsx';
 
@@ -38,7 +39,7 @@ function OneField({ field, ...props }: FieldsProps & { field: ConfigField }) {
 
 /** The fields that this auth mode needs; those that few connections need are folded away until one has a value or an issue. */
 export function ConfigFields({ without = [], ...props }: FieldsProps & { without?: readonly string[] }) {
-  const fields = fieldsFor(props.kind, props.mode).filter((field) => !without.includes(field.key));
+  const fields = fieldsFor(props.kind, props.mode, props.texts).filter((field) => !without.includes(field.key));
   const advanced = fields.filter((field) => field.advanced);
   const telling = advanced.some(({ key }) => props.stored[key] !== undefined || issuesAt(props.issues, key).length > 0);
   return (

@@ -2,7 +2,8 @@ import { useMutation } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import { api, refetchConnection } from '../api/queries.ts';
 import { ApiProblem, AUTH_MODES, type AuthMode, type Connection } from '../api/wire.ts';
-import { type Config, type FormTexts, fieldsFor, issuesAt, readForm, textsOf } from '../text/config-form.ts';
+import { type FormTexts, fieldsFor } from '../text/config-field.ts';
+import { type Config, issuesAt, readForm, textsOf } from '../text/config-form.ts';
 import { authModeOf } from '../text/labels.ts';
 import { Button } from '../ui/button.tsx';
 import { Notice } from '../ui/notice.tsx';
@@ -53,7 +54,7 @@ export function ConfigForm({ connection, onClose }: { connection: Connection; on
   const { kind, oauth } = connection;
   const form = useConfigForm(connection, onClose);
   const issues = form.saving.error ? issuesOf(form.saving.error) : connection.issues;
-  const shown = ['auth_mode', 'description', ...fieldsFor(kind, form.mode).map((field) => field.key)];
+  const shown = ['auth_mode', 'description', ...fieldsFor(kind, form.mode, form.texts).map((field) => field.key)];
   return (
     <form noValidate onSubmit={form.submit} className="space-y-6">
       <ConfigFields

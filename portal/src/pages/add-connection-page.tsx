@@ -8,7 +8,8 @@ import { AuthModeChoice } from '../connection/auth-mode-choice.tsx';
 import { ConfigFields } from '../connection/config-fields.tsx';
 import { DescriptionField } from '../connection/description-field.tsx';
 import { FormProblem, issuesOf } from '../connection/form-problem.tsx';
-import { type FormTexts, fieldsFor, issuesAt, readForm } from '../text/config-form.ts';
+import { type FormTexts, fieldsFor } from '../text/config-field.ts';
+import { issuesAt, missingFields, readForm } from '../text/config-form.ts';
 import { proposeName } from '../text/connection-name.ts';
 import { Button, buttonClass } from '../ui/button.tsx';
 import { CONTROL, Field } from '../ui/field.tsx';
@@ -37,7 +38,7 @@ const KINDS: Record<
     needed: 'is needed: paste the API’s base URL',
   },
 };
-const MODES: readonly AuthMode[] = ['oauth', 'none', 'bearer', 'api_key'];
+const MODES: readonly AuthMode[] = ['oauth', 'none', 'bearer', 'api_key', 'basic'];
 
 type Draft = { kind: Kind; name: string; mode: AuthMode; texts: FormTexts; description: string };
 
@@ -46,9 +47,10 @@ function refused(issues: FieldIssue[]): ApiProblem {
 }
 
 async function create({ kind, name, mode, texts, description }: Draft) {
-  const issues: FieldIssue[] = [];
   const { destination, needed } = KINDS[kind];
-  if ((texts[destination] ?? '').trim() === '') issues.push({ path: destination, message: needed });
+  const issues = missingFields(kind, mode, texts).map((issue) =>
+    issue.path === destination ? { ...issue, message: needed } : issue,
+  );
   if (name === '') issues.push({ path: 'name', message: 'is needed' });
   const read = readForm(kind, mode, texts, {});
   if (!read.ok) issues.push(...read.issues);
@@ -144,7 +146,12 @@ export function AddConnectionPage() {
   const form = useAddForm();
   const issues = issuesOf(form.saving.error);
   const { destination, label, hint, placeholder } = KINDS[form.kind];
-  const shown = ['name', 'auth_mode', 'description', ...fieldsFor(form.kind, form.mode).map((field) => field.key)];
+  const shown = [
+    'name',
+    'auth_mode',
+    'description',
+    ...fieldsFor(form.kind, form.mode, form.texts).map((field) => field.key),
+  ];
   const common = { kind: form.kind, mode: form.mode, texts: form.texts, stored: {}, issues, onText: form.setText };
   return (
     <div className="mx-auto max-w-2xl">

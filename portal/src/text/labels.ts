@@ -130,7 +130,7 @@ export const AUTH_MODE_LABELS: Record<AuthMode, { label: string; hint: string }>
   oauth: { label: 'OAuth', hint: 'You sign in once in the browser; the platform keeps the token alive.' },
   none: { label: 'No sign-in', hint: 'The server needs no credential.' },
   bearer: { label: 'Bearer token', hint: 'A fixed token, sent as Authorization: Bearer.' },
-  api_key: { label: 'API key', hint: 'A fixed key, sent in a header of your choice.' },
+  api_key: { label: 'API key', hint: 'A fixed key, sent in a header or a query parameter.' },
   basic: { label: 'User name and password', hint: 'Sent as Authorization: Basic.' },
 };
 
