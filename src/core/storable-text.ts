@@ -1,7 +1,15 @@
 import type { FieldIssue } from './errors.ts';
 
 /** What no text of the database can hold: the character NUL, and half of a surrogate pair. */
-const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed();
+export const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed();
+
+/** A JSON text with U+FFFD where one of its strings holds what cannot be stored: JSON spells both out. */
+export function storableJson(text: string): string {
+  if (!text.includes('\\ud') && !text.includes('\\u0000')) return text;
+  return text.replace(/\\(?:u(0000|d[89a-f][0-9a-f]{2})|.)/g, (found, unstorable) =>
+    unstorable === undefined ? found : '\ufffd',
+  );
+}
 
 /** Every text of a configuration that cannot be stored, names of fields included, each by its path. */
 export function storableIssues(value: unknown, path: string): FieldIssue[] {

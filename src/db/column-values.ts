@@ -1,18 +1,13 @@
 import type { Kysely, RawBuilder } from 'kysely';
 import { sql } from 'kysely';
 import type { ConnectionKey } from '../core/connection.ts';
+import { storableJson } from '../core/storable-text.ts';
 import type { Instant } from '../core/token-set.ts';
 import type { Database, Sequence } from './schema.ts';
 
 /** jsonb as both engines take it: they infer different types for a bare parameter, so it is text until the cast. */
 export function json(value: unknown): RawBuilder<string> {
-  return sql<string>`cast(cast(${wellFormed(JSON.stringify(value))} as text) as jsonb)`;
-}
-
-/** JSON spells out half a surrogate pair, which no text of PostgreSQL can hold; as UTF-8 it is U+FFFD. */
-function wellFormed(text: string): string {
-  if (!text.includes('\\ud')) return text;
-  return text.replace(/\\(?:u(d[89a-f][0-9a-f]{2})|.)/g, (found, half) => (half === undefined ? found : '\ufffd'));
+  return sql<string>`cast(cast(${storableJson(JSON.stringify(value))} as text) as jsonb)`;
 }
 
 export function toTimestamp(instant: Instant): Date;

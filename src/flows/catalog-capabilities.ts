@@ -46,28 +46,13 @@ export function toolsAlone({ tools, logging, extensions }: Capabilities): Capabi
 }
 
 /**
- * What we declare in front of all: the union. Tools always, so that a client which sees none yet is told of them.
- * @param whole those of which more than tools may be used
+ * What we declare in front of all. A client holds what it was told first, and connections come and go: so it is what any
+ * connection may turn out to offer, whether or not one does by then, and the extensions of those that are there.
  */
-export function mergedCapabilities(
-  abouts: readonly (UpstreamAbout | null)[],
-  whole: readonly (UpstreamAbout | null)[],
-): Capabilities {
-  const merged: Capabilities = { tools: {} };
-  for (const about of abouts) {
-    const capabilities = about?.capabilities ?? ANYTHING;
-    if (capabilities.logging !== undefined) merged.logging = {};
-    if (capabilities.extensions === undefined) continue;
-    const extensions = { ...objectAt(merged, 'extensions'), ...objectAt(capabilities, 'extensions') };
-    delete extensions[TASKS_EXTENSION];
-    if (Object.keys(extensions).length > 0) merged.extensions = extensions;
-  }
-  for (const about of whole) {
-    const capabilities = about?.capabilities ?? ANYTHING;
-    for (const key of ['prompts', 'completions'] as const) if (capabilities[key] !== undefined) merged[key] = {};
-    if (capabilities.resources === undefined) continue;
-    const subscribe = [capabilities, merged].some((one) => objectAt(one, 'resources').subscribe === true);
-    merged.resources = subscribe ? { subscribe } : {};
-  }
-  return told(merged);
+export function mergedCapabilities(abouts: readonly (UpstreamAbout | null)[]): Capabilities {
+  const merged = told(ANYTHING);
+  const extensions: Record<string, unknown> = {};
+  for (const about of abouts) Object.assign(extensions, objectAt(about?.capabilities ?? {}, 'extensions'));
+  delete extensions[TASKS_EXTENSION];
+  return Object.keys(extensions).length > 0 ? { ...merged, extensions } : merged;
 }

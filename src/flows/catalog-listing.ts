@@ -35,17 +35,23 @@ async function readAbout(upstream: ToolkitConnection, call: ToolkitCall): Promis
   }
 }
 
+/** The upstream is there, and its list cannot be read: too long, too slow, or no list at all. */
+function concernsOneList(error: unknown, { signal }: ToolkitCall): boolean {
+  return (
+    signal.aborted || (error instanceof AppError && (error.code === 'upstream_failed' || error.code === 'timeout'))
+  );
+}
+
 /**
- * Reads what an upstream offers: everything, or the lists that it says have changed. A list beside the tools that it
- * declares and then refuses is empty, and harms nobody else.
+ * Reads what an upstream offers: everything, or the lists that it says have changed. A list beside the tools harms no
+ * other: one that is declared and then refused is empty, and one that cannot be read stays as it was.
  * @throws whatever the upstream's connection throws
  */
 export async function readUpstream(
   upstream: ToolkitConnection,
   before: UpstreamCatalog,
   only: ReadonlySet<ListKind> | undefined,
-  call: ToolkitCall,
-  log: Log,
+  { call, log, connection }: { call: ToolkitCall; log: Log; connection: string },
 ): Promise<Listed> {
   const about = only && before.about ? before.about : await readAbout(upstream, call);
   const wanted = (kind: ListKind) => about.capabilities[kind] !== undefined && (only?.has(kind) ?? true);
@@ -56,9 +62,13 @@ export async function readUpstream(
       const answer = await upstream.request(method, {}, call);
       return Array.isArray(answer[field]) ? (answer[field] as T[]) : [];
     } catch (error) {
-      if (!(error instanceof RpcError)) throw error;
-      log.debug('an upstream declares a list and refuses it', { method, code: error.code });
-      return [];
+      if (error instanceof RpcError) {
+        log.debug('an upstream declares a list and refuses it', { method, code: error.code });
+        return [];
+      }
+      if (!concernsOneList(error, call)) throw error;
+      log.warn('a list cannot be read; what is known of it is kept', { connection, method, error });
+      return known;
     }
   }
   const tools = wanted('tools')

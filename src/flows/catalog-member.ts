@@ -201,7 +201,8 @@ export class CatalogMember {
     const signal = AbortSignal.any([this.#closed.signal, clock.timeout(settings.list_timeout)]);
     const connection = connectionLabel(this.key);
     try {
-      const listed = await readUpstream(this.upstream, this.#known, only, { signal, principal: LISTER }, log);
+      const call = { signal, principal: LISTER };
+      const listed = await readUpstream(this.upstream, this.#known, only, { call, log, connection });
       if (this.#closed.signal.aborted) return;
       this.#failures = 0;
       this.#learn({ ...listed, listed_at: clock.now() }, true);

@@ -80,8 +80,7 @@ class MergedView implements CatalogView {
     this.#whole = new Set(whole);
     this.resources = whole.flatMap(({ resources }) => resources);
     this.resource_templates = whole.flatMap(({ resource_templates }) => resource_templates);
-    const abouts = (list: readonly Published[]) => list.map(({ member }) => member.knowledge.about);
-    this.about = { capabilities: mergedCapabilities(abouts(visible), abouts(whole)) };
+    this.about = { capabilities: mergedCapabilities(visible.map(({ member }) => member.knowledge.about)) };
   }
 
   #addTools(published: Published, access: AccessRules): void {

@@ -77,16 +77,20 @@ describe('what a principal sees', () => {
     expect(gateway.catalog.view(EVERYTHING)).toBe(gateway.catalog.view({ ...EVERYTHING }));
   });
 
-  it('declares what the connections offer together, and of one connection what it declares, but for tasks', async () => {
-    const gateway = await catalogOf({ a: whole(), b: fakeUpstream(tool('y')) });
-    await vi.waitFor(() => expect(gateway.names()).toHaveLength(2));
+  it('declares all that a connection may come to offer, and of one connection what it declares, but for tasks', async () => {
+    const gateway = await catalogOf({ a: whole(), b: fakeUpstream(tool('y')) }, { connections: [] });
     const listChanged = true;
-    expect(gateway.catalog.view(EVERYTHING).about.capabilities).toEqual({
+    const anything = {
       tools: { listChanged },
       prompts: { listChanged },
       resources: { subscribe: true, listChanged },
       completions: {},
-    });
+      logging: {},
+    };
+    expect(gateway.catalog.view(EVERYTHING).about.capabilities).toEqual(anything);
+    for (const name of ['a', 'b']) gateway.add(connection(name, {}, 'one'));
+    await vi.waitFor(() => expect(gateway.names()).toHaveLength(2));
+    expect(gateway.catalog.view(EVERYTHING).about.capabilities).toEqual(anything);
     const one = gateway.catalog.view({ ...EVERYTHING, connection: { kind: 'one', name: 'a' } });
     expect(one.about).toMatchObject({ serverInfo: { name: 'theirs', version: '7' }, instructions: 'Be kind.' });
     expect(one.about.capabilities).not.toHaveProperty('tasks');

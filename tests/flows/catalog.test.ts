@@ -107,6 +107,30 @@ describe('the catalog', () => {
     expect(b.closed).toBe(1);
   });
 
+  it.each([
+    ['is longer than is accepted', new AppError('upstream_failed', 'It lists more than is accepted.')],
+    ['does not come in time', new AppError('timeout', 'It did not answer.')],
+  ])(
+    'lists the tools of an upstream that has another list which %s, and keeps what is known of that',
+    async (_how, error) => {
+      const upstream = fakeUpstream(tool('x'));
+      upstream.answers = {
+        'server/discover': { capabilities: { tools: {}, prompts: {}, resources: {} } },
+        'prompts/list': { prompts: [{ name: 'greet' }] },
+        'resources/list': { resources: [{ uri: 'file:///a', name: 'a' }] },
+        'resources/templates/list': error,
+      };
+      const gateway = await catalogOf({ a: upstream });
+      await vi.waitFor(() => expect(gateway.names()).toEqual(['a__x']));
+      expect(stateOf(gateway, 'a')).toMatchObject({ state: 'ok', prompts: 1, resources: 1 });
+      upstream.tools = [tool('x'), tool('y')];
+      upstream.answers['resources/list'] = error;
+      upstream.changed();
+      await vi.waitFor(() => expect(gateway.names()).toEqual(['a__x', 'a__y']));
+      expect(stateOf(gateway, 'a')).toMatchObject({ state: 'ok', prompts: 1, resources: 1 });
+    },
+  );
+
   it('never opens a connection whose stored row is not valid, and starts all the same (lesson 33)', async () => {
     const bad = { ...connection('bad', {}, 'one'), issues: [{ path: 'endpoint', message: 'is missing' }] };
     const gateway = await catalogOf(

@@ -2,8 +2,8 @@ import type { ListKind, Toolkit, ToolkitCall, ToolkitConnection, UpstreamTool } 
 
 export type FakeUpstream = {
   tools: UpstreamTool[];
-  /** Answers of other methods; without one of `server/discover`, it offers tools alone. */
-  answers: Record<string, Record<string, unknown>>;
+  /** Answers of other methods, or what they fail with; without one of `server/discover`, it offers tools alone. */
+  answers: Record<string, Record<string, unknown> | Error>;
   fail: Error | undefined;
   calls: Array<{ method: string; params: Record<string, unknown>; call: ToolkitCall }>;
   opened: number;
@@ -34,7 +34,9 @@ export function fakeToolkit(
           upstream.calls.push({ method, params, call });
           if (upstream.fail) throw upstream.fail;
           if (method === 'tools/list') return { tools: upstream.tools };
-          return upstream.answers[method] ?? { content: [{ type: 'text', text: 'done' }] };
+          const answer = upstream.answers[method] ?? { content: [{ type: 'text', text: 'done' }] };
+          if (answer instanceof Error) throw answer;
+          return answer;
         },
         onChange(listener) {
           upstream.changed = listener;

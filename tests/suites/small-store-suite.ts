@@ -374,6 +374,19 @@ export function otherStoreSuite(opened: () => OpenDatabase): void {
     expect(await stores.catalog.list()).toEqual([]);
   });
 
+  it('keeps a list and its names whatever characters are in them, one that no text can hold included', async () => {
+    const { incarnation } = await create(stores);
+    const odd = { name: 'a\0b', description: 'nul \0 and \\u0000' };
+    const entry = { key: KEY, incarnation, prompts: [], resources: [], resource_templates: [], about: null };
+    await stores.catalog.save({ ...entry, tools: [odd], listed_at: NOON });
+    const stored = { name: 'a\ufffdb', description: 'nul \ufffd and \\u0000' };
+    expect(await stores.catalog.read(KEY)).toMatchObject({ tools: [stored] });
+    const name = { item: 'tool', published_name: 'acme__a_b', ...KEY, tool: odd.name } as const;
+    const other = { ...name, published_name: 'acme__search', tool: 'search' };
+    await stores.catalog.saveNames([name, other]);
+    expect(await stores.catalog.names()).toEqual([{ ...name, tool: stored.name }, other]);
+  });
+
   it('never gives a published name to another tool, nor a tool another name', async () => {
     await create(stores);
     await create(stores, OTHER);

@@ -18,5 +18,9 @@ export const NOT_IN_MEMORY: ReadonlyMap<string, string> = new Map([
   ['holds exactly the closed list of types, and the database refuses any other', 'it compares a constraint of SQL'],
   ['holds exactly the closed list of outcomes, and the database refuses any other', 'it compares a constraint of SQL'],
   ['store what a provider said, half a surrogate pair included', 'it is a bound of the text of PostgreSQL'],
+  [
+    'keeps a list and its names whatever characters are in them, one that no text can hold included',
+    'it is a bound of the text of PostgreSQL',
+  ],
   ['tells of a refused statement by its code alone (lesson 50)', 'the codes are those of SQL'],
 ]);

@@ -95,6 +95,22 @@ describe('what an upstream sends arrives as it is', () => {
     await opened.close();
   });
 
+  it('replaces what no database can hold in a tool, and leaves out one whose name has it', async () => {
+    const described = (name: string, description: string) => ({ name, description, inputSchema: { type: 'object' } });
+    const opened = await serve(() => ({
+      result: {
+        tools: [
+          described('a', 'nul \0, half \ud800, whole \ud83d\ude00, spelt \\u0000 \\ud800'),
+          described('n\0', ''),
+          described('\ud800', ''),
+        ],
+      },
+    }));
+    const { tools } = await opened.request('tools/list', {}, aCall());
+    expect(tools).toEqual([described('a', 'nul \ufffd, half \ufffd, whole \ud83d\ude00, spelt \\u0000 \\ud800')]);
+    await opened.close();
+  });
+
   it('leaves out a tool that breaks the protocol and mends a missing root type, so that the others stay (lesson 34)', async () => {
     const good = { name: 'good', inputSchema: { type: 'object' } };
     const opened = await serve(() => ({

@@ -2,10 +2,11 @@ import { PromptSchema, ResourceSchema, ResourceTemplateSchema, ToolSchema } from
 import { connectionLabel } from '../../core/connection.ts';
 import { AppError } from '../../core/errors.ts';
 import type { ToolkitContext } from '../../core/ports.ts';
+import { isStorable, storableJson } from '../../core/storable-text.ts';
 import { isRecord, nestsDeeperThan } from './json-shape.ts';
 
 /** One upstream may not fill the memory or the models' context of everybody: the first bound reached is an error. */
-export const LIST_BOUNDS = { pages: 200, items: 10_000, bytes: 32 * 1024 * 1024 };
+export const LIST_BOUNDS = { pages: 1_000, items: 10_000, bytes: 32 * 1024 * 1024 };
 /** One entry beyond these is left out: models and clients choke on it, and it would take the room of the others. */
 export const ITEM_BOUNDS = { bytes: 1024 * 1024, depth: 128 };
 
@@ -55,13 +56,18 @@ export function isListMethod(method: string): method is ListMethod {
   return Object.hasOwn(LISTS, method);
 }
 
-/** The entry and its size as text; without an entry: it cannot be read, or is beyond the bounds of one. */
+/**
+ * The entry and its size as text; without an entry: it cannot be read or named, or is beyond the bounds of one. What no
+ * text of the database can hold is replaced here, so that the entry stays the same when it comes from there.
+ */
 function examined(raw: unknown, rules: ListRules): { item?: Item; bytes: number } {
   if (nestsDeeperThan(raw, ITEM_BOUNDS.depth)) return { bytes: 0 };
-  const bytes = JSON.stringify(raw)?.length ?? 0;
-  const named = isRecord(raw) && typeof raw[rules.id] === 'string' && raw[rules.id] !== '';
-  if (!named || bytes > ITEM_BOUNDS.bytes) return { bytes };
-  const item = rules.readable(raw);
+  const text = JSON.stringify(raw) ?? '';
+  const bytes = text.length;
+  const id = isRecord(raw) ? raw[rules.id] : undefined;
+  if (typeof id !== 'string' || id === '' || !isStorable(id) || bytes > ITEM_BOUNDS.bytes) return { bytes };
+  const storable = storableJson(text);
+  const item = rules.readable(storable === text ? (raw as Item) : (JSON.parse(storable) as Item));
   return item ? { item, bytes } : { bytes };
 }
 
