@@ -18,6 +18,7 @@ import { judge } from './failure.ts';
 import { translated, withoutHopMeta, withoutHopResult } from './hop.ts';
 import type { Lease, OwnDial } from './own-sessions.ts';
 import { OwnSessions, unlessAborted } from './own-sessions.ts';
+import { readableResult } from './readable-result.ts';
 import type { Session } from './session.ts';
 import { LISTING_CLIENT } from './session.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -76,7 +77,7 @@ export class McpConnection implements ToolkitConnection {
     if (isListMethod(method)) return { [LISTS[method].key]: await this.#list(method, call) };
     if (method === 'server/discover') return this.#discover(call);
     const result = await this.#exchange(method, withoutHopMeta(params), call);
-    return withoutHopResult(this.#context, result, call);
+    return readableResult(this.#context, method, withoutHopResult(this.#context, result, call));
   }
 
   async subscribe(uri: string, updated: (params: Params) => void, signal: AbortSignal): Promise<void> {
