@@ -15,14 +15,14 @@ import { createHttpApp } from './http/app.ts';
 import { createGateway } from './http/gateway.ts';
 import { oauthHealth, systemInfo } from './http/overview.ts';
 import { createSignInLink } from './http/sessions.ts';
+import type { Served } from './listen.ts';
 import { createMcpFace } from './mcp/face.ts';
 import { createStdioFace, type StdioFace } from './mcp/stdio.ts';
 import type { PrometheusMetrics } from './metrics.ts';
 import type { Teardown } from './teardown.ts';
 import type { Flows } from './wiring.ts';
 
-export type Faces = {
-  fetch(request: Request): Promise<Response>;
+export type Faces = Served & {
   stdio: StdioFace;
   signInLink(): Promise<string>;
   /** The key that this server made for itself; null where keys are configured. */
@@ -116,6 +116,7 @@ export async function createFaces(input: FacesInput, teardown: Teardown): Promis
   const attach = createAttachPoint({ secret: attachSecret, handleMcp, createSignInLink: signInLink, examine });
   return {
     fetch: (request) => attach.handle(request) ?? app.fetch(request),
+    post: (post) => app.post(post),
     stdio: createStdioFace({
       catalog: flows.catalog,
       toolCall,

@@ -5,14 +5,23 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type ArrivalLimits, limitArrival } from './arrival.ts';
 import { systemClock } from './clock.ts';
 import { AppError } from './core/errors.ts';
+import type { PlainAnswer, PlainPost } from './core/plain-post.ts';
 import { StreamedResponse, WholeResponse } from './core/responses.ts';
 import { GATEWAY_PATH } from './http/gateway.ts';
+import { type NodePost, plainPost } from './listen-post.ts';
+
+/** What answers requests. */
+export type Served = {
+  fetch(request: Request): Promise<Response>;
+  /** The short way of a plain POST. undefined: nothing was done yet, and `fetch` is to answer it. */
+  post?(post: PlainPost): Promise<PlainAnswer | Response | undefined>;
+};
 
 export type Listener = {
   /** Where a process of this machine reaches it: `http://127.0.0.1:8080`. */
   origin: string;
   /** Requests before this are answered 503: the port is taken first, so that nothing is opened in vain. */
-  serve(fetch: (request: Request) => Promise<Response>): void;
+  serve(served: Served): void;
   /** Takes no new connections, and answers 503 on those that are open. */
   refuse(): void;
   /** Ends idle connections at once and the others when their answer is sent, at the latest after `grace` resolves. */
@@ -33,29 +42,36 @@ const KEEP_ALIVE_MS = 75_000;
  * @throws AppError `port_taken` with a sentence that names it
  */
 export async function listen(address: { host: string; port: number }, arrival = ARRIVAL): Promise<Listener> {
-  const unavailable = (text: string) => async () =>
-    new Response(`${text}\n`, { status: 503, headers: { 'retry-after': '1' } });
-  let handler: (request: Request) => Promise<Response> = unavailable('Starting. Try again in a moment.');
+  const unavailable = (text: string): Served => ({
+    fetch: async () => new Response(`${text}\n`, { status: 503, headers: { 'retry-after': '1' } }),
+  });
+  let served = unavailable('Starting. Try again in a moment.');
   const answer = async (request: Request, { outgoing }: { outgoing: unknown }): Promise<Response> => {
-    const response = await handler(request);
+    const response = await served.fetch(request);
     if (response instanceof WholeResponse) writeWhole(response, outgoing as ServerResponse);
     else if (response instanceof StreamedResponse) void writeStreamed(response, outgoing as ServerResponse);
     else return brokenOff(response, () => (outgoing as ServerResponse).destroy());
     return RESPONSE_ALREADY_SENT;
   };
-  const options = { connectionsCheckingInterval: arrival.look_ms };
-  const server = createServer(options, getRequestListener(answer, { overrideGlobalObjects: false }));
+  const standard = getRequestListener(answer, { overrideGlobalObjects: false });
+  const server = createServer({ connectionsCheckingInterval: arrival.look_ms }, (incoming, outgoing) => {
+    const post = served.post && plainPost(incoming, outgoing);
+    if (!post) return void standard(incoming, outgoing);
+    void answerPost(served, post, outgoing).then((done) => {
+      if (!done) void standard(incoming, outgoing);
+    });
+  });
   limitArrival(server, arrival.limit_ms, (path) => path.startsWith(`${GATEWAY_PATH}/`));
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   await bind(server, address);
   const closed = new Promise<void>((resolve) => server.once('close', resolve));
   return {
     origin: originOf(address.host, (server.address() as AddressInfo).port),
-    serve(fetch) {
-      handler = fetch;
+    serve(given) {
+      served = given;
     },
     refuse() {
-      handler = unavailable('Stopping. Try again in a moment.');
+      served = unavailable('Stopping. Try again in a moment.');
       server.close();
     },
     async close(grace) {
@@ -66,6 +82,18 @@ export async function listen(address: { host: string; port: number }, arrival = 
       await closed;
     },
   };
+}
+
+/**
+ * A plain POST without a standard request and response.
+ * @returns false: it is not to be answered so, and nothing was done yet
+ */
+async function answerPost(served: Served, post: NodePost, outgoing: ServerResponse): Promise<boolean> {
+  const answer = await served.post?.(post);
+  if (!answer) return post.isBroken;
+  if (answer instanceof Response) await writeStreamed(answer, outgoing);
+  else writeAnswer(answer, outgoing);
+  return true;
 }
 
 /** The library waits a millisecond for a second piece before it sends the headers and the first. */
@@ -98,8 +126,14 @@ function writeWhole({ status, headers, whole }: WholeResponse, outgoing: ServerR
   outgoing.end(whole);
 }
 
+/** Text that is given before the headers are sent leaves together with them. */
+function writeAnswer({ status, headers, body }: PlainAnswer, outgoing: ServerResponse): void {
+  outgoing.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) });
+  outgoing.end(body);
+}
+
 /** No more than the caller takes, and a part is never left to be taken for the whole. */
-async function writeStreamed({ status, headers, body }: StreamedResponse, outgoing: ServerResponse): Promise<void> {
+async function writeStreamed({ status, headers, body }: Response, outgoing: ServerResponse): Promise<void> {
   const reader = (body as ReadableStream<Uint8Array>).getReader();
   let drained: () => void = () => undefined;
   outgoing.on('drain', () => drained());

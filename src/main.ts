@@ -97,7 +97,7 @@ async function start(config: Config, options: PlatformOptions, teardown: Teardow
   const signState = storage.box.signer('request-state');
   const given = { config, version, engine, publicUrl, stores, flows, metrics, signState, log };
   const faces = await createFaces(given, teardown);
-  listener.serve(faces.fetch);
+  listener.serve(faces);
   await flows.start();
   teardown.add(() => flows.stop());
   teardown.add(() => listener.refuse());

@@ -2,13 +2,15 @@ import { type Context, Hono } from 'hono';
 import { routePath } from 'hono/route';
 import { ENDPOINTS, type Endpoint, type EndpointId, OPENAPI_PATH, routePattern } from '../contract/endpoints.ts';
 import { AppError, toAppError } from '../core/errors.ts';
+import type { PlainAnswer, PlainPost, RequestHead } from '../core/plain-post.ts';
+import type { Principal } from '../core/principal.ts';
 import { type AdminCall, type AdminHandlers, createAdminHandlers } from './admin.ts';
 import { challengeFor, createEntrance, type Entrance } from './bearer.ts';
 import { createConsent } from './callback.ts';
 import { cookieNames } from './cookies.ts';
 import type { HttpDeps } from './deps.ts';
-import { createSecurityHeaders } from './headers.ts';
-import { createMounted, type Mounted } from './mounted.ts';
+import { securityHeaders, withMissing } from './headers.ts';
+import { createMounted } from './mounted.ts';
 import { openApiDocument } from './openapi.ts';
 import { createOriginRules, type OriginRules } from './origin.ts';
 import { createPortal } from './portal.ts';
@@ -17,7 +19,11 @@ import { readInput } from './request-input.ts';
 import { createSessions } from './sessions.ts';
 import { createSignIn } from './sign-in.ts';
 
-export type HttpApp = { fetch(request: Request): Promise<Response> };
+export type HttpApp = {
+  fetch(request: Request): Promise<Response>;
+  /** The short way of a plain POST. undefined: nothing was done yet, and `fetch` is to answer it. */
+  post(post: PlainPost): Promise<PlainAnswer | Response | undefined>;
+};
 
 type Rooms = { entrance: Entrance; origins: OriginRules; handlers: AdminHandlers };
 type Handle = (call: AdminCall<EndpointId>) => ReturnType<AdminHandlers[EndpointId]>;
@@ -38,7 +44,7 @@ export function createHttpApp(deps: HttpDeps): HttpApp {
   const handlers = createAdminHandlers({ ...deps, consent, sessions });
   const app = new Hono();
 
-  const secured = createSecurityHeaders(publicUrl);
+  const secure = securityHeaders(publicUrl);
   app.onError((error, c) => failure(deps, c.req.raw, routePath(c), error));
   mountHealth(app, deps);
   app.use((c, next) => {
@@ -67,19 +73,37 @@ export function createHttpApp(deps: HttpDeps): HttpApp {
   app.post('/connect/:state', (c) => consent.connect(c.req.raw, c.req.param('state')));
   app.notFound(async (c) => (await portal.serve(c.req.raw)) ?? nowhere(c));
   const mounted = createMounted(deps.mounts);
-  const throughMount = async ({ mount, part }: Mounted, request: Request): Promise<Response> => {
-    try {
-      origins.checkHost(request);
-      origins.checkOrigin(request);
-      return await mount.handle(request, entrance.machine(request), part);
-    } catch (error) {
-      return failure(deps, request, mount.path, error);
-    }
+  const admitted = (head: RequestHead): Principal => {
+    origins.checkHost(head);
+    origins.checkOrigin(head);
+    return entrance.machine(head);
   };
   return {
     async fetch(request) {
       const found = mounted(request.url);
-      return secured(await (found ? throughMount(found, request) : app.fetch(request)));
+      if (!found) return withMissing(await app.fetch(request), secure);
+      const { mount, part } = found;
+      const answered = async () => mount.handle(request, admitted(request), part);
+      return withMissing(await answered().catch((error) => failure(deps, request, mount.path, error)), secure);
+    },
+    async post(post) {
+      const { mount, part } = mounted(post.url) ?? {};
+      if (!mount?.post) return undefined;
+      let principal: Principal;
+      try {
+        principal = admitted(post);
+      } catch {
+        // Whoever is refused is told so by `fetch`.
+        return undefined;
+      }
+      try {
+        const answer = await mount.post(post, principal, part);
+        if (!answer) return undefined;
+        if (answer instanceof Response) return withMissing(answer, secure);
+        return { ...answer, headers: { ...secure, ...answer.headers } };
+      } catch (error) {
+        return withMissing(failure(deps, post, mount.path, error), secure);
+      }
     },
   };
 }
@@ -121,7 +145,7 @@ async function answer(rooms: Rooms, endpoint: Endpoint, handle: Handle, c: Conte
 }
 
 /** An AppError as it is; of anything else only that it happened, and one line in the log. */
-function failure(deps: HttpDeps, request: Request, route: string, error: unknown): Response {
+function failure(deps: HttpDeps, request: RequestHead, route: string, error: unknown): Response {
   const told = toAppError(error);
   const instance = told.status >= 500 ? `urn:uuid:${deps.random.uuid()}` : undefined;
   if (instance) {

@@ -1,5 +1,6 @@
 import type { RequiredRole } from '../contract/endpoints.ts';
 import { AppError } from '../core/errors.ts';
+import type { RequestHead } from '../core/plain-post.ts';
 import type { Principal } from '../core/principal.ts';
 import type { ApiKeys } from './api-keys.ts';
 import type { BrowserSession, Sessions } from './sessions.ts';
@@ -10,12 +11,12 @@ export type Entrance = {
   /** Session cookie, then `X-API-Key`, then `Authorization: Bearer`. @throws AppError unauthenticated, forbidden */
   admin(request: Request, role: Exclude<RequiredRole, 'public'>): Promise<Caller>;
   /** An API key alone: what a browser sends by itself is not looked at. @throws AppError unauthenticated */
-  machine(request: Request): Principal;
+  machine(request: RequestHead): Principal;
 };
 
 type Credential = { key: string | null; malformed: boolean };
 
-function presentedKey(request: Request): Credential {
+function presentedKey(request: RequestHead): Credential {
   const key = request.headers.get('x-api-key');
   if (key !== null) return { key: key.trim(), malformed: false };
   const authorization = request.headers.get('authorization');
@@ -25,7 +26,7 @@ function presentedKey(request: Request): Credential {
 }
 
 /** @see https://www.rfc-editor.org/rfc/rfc6750#section-3 : no error code where no credential was given */
-export function challengeFor(request: Request): string {
+export function challengeFor(request: RequestHead): string {
   const { key, malformed } = presentedKey(request);
   const error = key !== null || malformed ? ', error="invalid_token"' : '';
   return `Bearer realm="mcp-data-platform"${error}`;
@@ -43,7 +44,7 @@ function refused({ key, malformed }: Credential): AppError {
 }
 
 export function createEntrance(apiKeys: ApiKeys, sessions: Sessions): Entrance {
-  function byKey(request: Request): Principal {
+  function byKey(request: RequestHead): Principal {
     const presented = presentedKey(request);
     const principal = presented.key === null ? undefined : apiKeys.verify(presented.key);
     if (!principal) throw refused(presented);

@@ -1,5 +1,6 @@
 import type { RequiredRole } from '../contract/endpoints.ts';
 import type { ENGINES } from '../contract/schemas.ts';
+import type { PlainAnswer, PlainPost } from '../core/plain-post.ts';
 import type { AccessStore, CallRecordStore, Clock, Log, Random, ToolChangeStore } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
 import type {
@@ -18,6 +19,8 @@ export type Mount = {
   deep?: boolean;
   /** @param part what follows the path and a slash, decoded; undefined: nothing does */
   handle(request: Request, principal: Principal, part?: string): Promise<Response>;
+  /** The short way of a plain POST. undefined: nothing was done yet, and `handle` is to answer it. */
+  post?(post: PlainPost, principal: Principal, part?: string): Promise<PlainAnswer | Response | undefined>;
 };
 
 export type Readiness = { ok: boolean; checks: Record<string, 'ok' | 'failing'> };

@@ -10,7 +10,7 @@ export function withHeaders(response: Response, headers: Readonly<Record<string,
 }
 
 /** What every response says to browsers. @see https://owasp.org/www-project-secure-headers/ */
-export function createSecurityHeaders(publicUrl: string): (response: Response) => Response {
+export function securityHeaders(publicUrl: string): Readonly<Record<string, string>> {
   const all: Record<string, string> = {
     'x-content-type-options': 'nosniff',
     'x-frame-options': 'DENY',
@@ -21,10 +21,11 @@ export function createSecurityHeaders(publicUrl: string): (response: Response) =
     'permissions-policy': 'camera=(), geolocation=(), microphone=()',
   };
   if (publicUrl.startsWith('https:')) all['strict-transport-security'] = 'max-age=31536000';
-  const entries = Object.entries(all);
-  return (response) => {
-    // An event stream of a mount keeps what its own handler set, as all else does.
-    const missing = entries.filter(([name]) => !response.headers.has(name));
-    return withHeaders(response, Object.fromEntries(missing));
-  };
+  return all;
+}
+
+/** Adds headers where the response has none of that name. */
+export function withMissing(response: Response, headers: Readonly<Record<string, string>>): Response {
+  const missing = Object.entries(headers).filter(([name]) => !response.headers.has(name));
+  return withHeaders(response, Object.fromEntries(missing));
 }

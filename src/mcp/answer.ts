@@ -1,31 +1,26 @@
+import type { PlainAnswer } from '../core/plain-post.ts';
 import type { Clock } from '../core/ports.ts';
-import { WholeResponse } from '../core/responses.ts';
+import { EventStream } from './event-stream.ts';
 
 type Message = Record<string, unknown>;
 
 /** A call that nothing was said of for this long is answered as a stream, so that nobody on the way takes it for dead. */
 const BEAT_MS = 10_000;
 
-const encoder = new TextEncoder();
-
-const STREAM_HEADERS = {
-  'content-type': 'text/event-stream',
-  'cache-control': 'no-cache, no-transform',
-  'x-accel-buffering': 'no',
-};
+const PROGRESS = 'notifications/progress';
 
 /** How one request is answered: as JSON where its result is all that there is to say, else as a stream of events. */
 export class Answer {
-  readonly response: Promise<Response>;
-  readonly #headers: Record<string, string>;
+  readonly response: Promise<PlainAnswer | Response>;
+  readonly #headers: Readonly<Record<string, string>>;
   readonly #left: () => void;
-  #respond!: (response: Response) => void;
-  #stream: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #respond!: (response: PlainAnswer | Response) => void;
+  #stream: EventStream | undefined;
   #over = false;
   #silent = true;
 
   /** @param left called when whoever reads the stream does not want it any more */
-  constructor(headers: Record<string, string>, left: () => void) {
+  constructor(headers: Readonly<Record<string, string>>, left: () => void) {
     this.#headers = headers;
     this.#left = left;
     this.response = new Promise((resolve) => {
@@ -36,8 +31,7 @@ export class Answer {
   /** A notification before the result. @returns false: too late for it */
   tell(message: Message): boolean {
     if (this.#over) return false;
-    this.#open();
-    this.#write(`event: message\ndata: ${JSON.stringify(message)}\n\n`);
+    this.#open().message(JSON.stringify(message), message.method === PROGRESS ? 'progress' : 'told');
     return true;
   }
 
@@ -47,49 +41,41 @@ export class Answer {
    */
   finish(message: Message, status = 200): void {
     if (this.#over) return;
-    const text = JSON.stringify(message);
+    const body = JSON.stringify(message);
     this.#over = true;
     if (this.#stream) {
-      this.#write(`event: message\ndata: ${text}\n\n`);
+      this.#stream.message(body, 'kept');
       this.#stream.close();
     } else {
-      const headers = new Headers({ 'content-type': 'application/json', ...this.#headers });
-      this.#respond(new WholeResponse(encoder.encode(text) as Uint8Array<ArrayBuffer>, { status, headers }));
+      this.#respond({ status, headers: { 'content-type': 'application/json', ...this.#headers }, body });
     }
   }
 
-  /** There is no answer: the client left, or cancelled the call. */
-  abandon(instead: () => Response): void {
-    if (this.#over) return;
+  /** There is no answer: the client left, or cancelled the call. @returns false: there has been one */
+  abandon(instead: PlainAnswer): boolean {
+    if (this.#over) return false;
     this.#over = true;
     if (this.#stream) this.#stream.close();
-    else this.#respond(instead());
+    else this.#respond(instead);
+    return true;
   }
 
   beat(): void {
     if (this.#over) return;
-    if (this.#stream) this.#write(': keepalive\n\n');
+    if (this.#stream) this.#stream.keepalive();
     else if (this.#silent) this.#silent = false;
     else this.#open();
   }
 
-  #write(frame: string): void {
-    this.#stream?.enqueue(encoder.encode(frame));
-  }
-
-  #open(): void {
-    if (this.#stream) return;
-    const body = new ReadableStream<Uint8Array>({
-      start: (controller) => {
-        this.#stream = controller;
-      },
-      cancel: () => {
-        if (this.#over) return;
-        this.#over = true;
-        this.#left();
-      },
+  #open(): EventStream {
+    if (this.#stream) return this.#stream;
+    this.#stream = new EventStream(this.#headers, () => {
+      if (this.#over) return;
+      this.#over = true;
+      this.#left();
     });
-    this.#respond(new Response(body, { headers: { ...STREAM_HEADERS, ...this.#headers } }));
+    this.#respond(this.#stream.response);
+    return this.#stream;
   }
 }
 

@@ -4,6 +4,7 @@ import {
   ProtocolError,
   SERVER_INFO_META_KEY,
 } from '@modelcontextprotocol/server';
+import type { HeaderReader, PlainAnswer } from '../core/plain-post.ts';
 import type { Viewer } from '../flows/catalog-api.ts';
 import { Answer, type OpenAnswers } from './answer.ts';
 import type { Exchange } from './exchange.ts';
@@ -60,6 +61,12 @@ function stamped(result: Params, serverInfo: Params): Params {
   return { ...result, resultType, _meta: { ..._meta, [SERVER_INFO_META_KEY]: serverInfo } };
 }
 
+/** What a call needs of its request. */
+export type Asking = { headers: HeaderReader; onGone(left: () => void): void };
+
+/** Nobody reads it. */
+const LEFT: PlainAnswer = { status: 499, headers: {}, body: '' };
+
 /**
  * Calls of the modern era without a server of the SDK for each: that, with its transport and its checks by schema, costs
  * more than the rest of our side of a call. What is not plainly right goes to the SDK.
@@ -75,27 +82,22 @@ export class DirectCalls {
   }
 
   /** undefined: the SDK's to answer. */
-  answer(request: Request, body: unknown, viewer: Viewer): Promise<Response> | undefined {
-    if (!this.#calls.accepts(request, body)) return undefined;
+  answer(asking: Asking, body: unknown, viewer: Viewer): Promise<PlainAnswer | Response> | undefined {
+    if (!this.#calls.accepts(asking.headers, body)) return undefined;
     const view = this.#deps.catalog.view(viewer);
-    if (!offers(view, body.method) || request.signal.aborted) return undefined;
-    if (wantsParamHeaders(view, body.params)) return undefined;
+    if (!offers(view, body.method) || wantsParamHeaders(view, body.params)) return undefined;
     const gone = new AbortController();
     const answer = new Answer({}, () => gone.abort());
     const leave = () => {
-      answer.abandon(() => new Response(null, { status: 499 }));
-      gone.abort();
+      if (answer.abandon(LEFT)) gone.abort();
     };
-    request.signal.addEventListener('abort', leave, { once: true });
+    asking.onGone(leave);
     this.#open.add(answer, leave);
     const exchange = this.#exchange(body, viewer, gone.signal, (method, params) => {
       if (method === 'notifications/message' && !view.about.capabilities.logging) return;
       answer.tell({ jsonrpc: '2.0', method, params });
     });
-    void this.#run(body, exchange, answer, identityOf(this.#deps, viewer, view)).finally(() => {
-      request.signal.removeEventListener('abort', leave);
-      this.#open.delete(answer);
-    });
+    void this.#run(body, exchange, answer, identityOf(this.#deps, viewer, view));
     return answer.response;
   }
 
@@ -107,6 +109,8 @@ export class DirectCalls {
     } catch (error) {
       const told = errorMessage(id, error);
       answer.finish(told, told.error.code === MISSING_CLIENT_CAPABILITY ? 400 : 200);
+    } finally {
+      this.#open.delete(answer);
     }
   }
 

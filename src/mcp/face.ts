@@ -6,18 +6,20 @@ import {
   readRequestBody,
 } from '@modelcontextprotocol/server';
 import { AppError } from '../core/errors.ts';
+import type { PlainAnswer, PlainPost } from '../core/plain-post.ts';
 import type { Clock, Log, Random, Sign } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
+import { WholeResponse } from '../core/responses.ts';
 import type { Catalog, Viewer } from '../flows/catalog-api.ts';
 import type { ToolCall } from '../flows/tool-call.ts';
 import { OpenAnswers } from './answer.ts';
-import { DirectCalls } from './direct-call.ts';
+import { type Asking, DirectCalls } from './direct-call.ts';
 import { parseError, stopping, tooLarge, wrongMediaType } from './http-replies.ts';
 import type { LegacySessionSettings } from './legacy-sessions.ts';
 import { DEFAULT_LEGACY_SESSIONS, LegacySessions } from './legacy-sessions.ts';
 import { DEFAULT_LISTEN, ListenStreams } from './listen-streams.ts';
 import { refusedParamHeader } from './param-headers.ts';
-import { isLegacyCall, MODERN } from './plain-call.ts';
+import { isLegacyCall, MODERN, mayBePlainCall } from './plain-call.ts';
 import { createModernServer, type ServerDeps } from './protocol-server.ts';
 import { createRequestStates } from './request-state.ts';
 import { DEFAULT_SUSPENSION, SuspendedCalls, type SuspensionSettings } from './suspended-calls.ts';
@@ -44,6 +46,8 @@ export interface McpFace {
    * @throws AppError not_found where this principal may use no connection of that name
    */
   handle(request: Request, principal: Principal, connection?: string): Promise<Response>;
+  /** A plain call of a tool, the same way but for the standard objects. undefined: `handle` is to answer the request. */
+  post(post: PlainPost, principal: Principal, connection?: string): Promise<PlainAnswer | Response | undefined>;
   close(): Promise<void>;
 }
 
@@ -72,6 +76,27 @@ async function textOf(request: Request, most: number): Promise<string | undefine
   if (declared !== null && Number(declared) <= most) return request.text();
   const read = await readRequestBody(request, most);
   return read.tooLarge ? undefined : read.text;
+}
+
+function noConnection(name: string): AppError {
+  return new AppError(
+    'not_found',
+    `There is no connection ${name.slice(0, 100)} here that you may use, or its configuration is not valid. The address is /mcp/<name>, or /mcp/<name>-<kind> where two kinds share a name; /mcp serves all connections.`,
+  );
+}
+
+function asking(request: Request): Asking {
+  const onGone = (left: () => void) => {
+    if (request.signal.aborted) left();
+    request.signal.addEventListener('abort', left, { once: true });
+  };
+  return { headers: request.headers, onGone };
+}
+
+function responseOf(answer: PlainAnswer | Response): Response {
+  if (answer instanceof Response) return answer;
+  const { status, headers, body } = answer;
+  return new WholeResponse(Buffer.from(body), { status, headers: new Headers(headers) });
 }
 
 class Face implements McpFace {
@@ -121,6 +146,7 @@ class Face implements McpFace {
   async handle(request: Request, principal: Principal, connection?: string): Promise<Response> {
     if (this.#closed) return stopping();
     const viewer = this.#viewer(principal, connection);
+    if (!viewer) throw noConnection(connection ?? '');
     let body: unknown;
     if (request.method === 'POST') {
       if (!isJsonContentType(request.headers.get('content-type'))) return wrongMediaType();
@@ -132,9 +158,9 @@ class Face implements McpFace {
         return parseError();
       }
     }
-    const direct = this.#direct.answer(request, body, viewer);
-    if (direct) return direct;
-    if (isLegacyCall(request, body)) return this.#legacy.handle(request, body, viewer);
+    const direct = this.#call(asking(request), body, viewer);
+    if (direct) return responseOf(await direct);
+    if (isLegacyCall(request.headers, body)) return this.#legacy.handle(request, body, viewer);
     if (!claimsModern(body) && (await isLegacyRequest(request, body))) {
       return this.#legacy.handle(request, body, viewer);
     }
@@ -148,6 +174,28 @@ class Face implements McpFace {
     return this.#modern.fetch(request, body === undefined ? {} : { parsedBody: body });
   }
 
+  async post(post: PlainPost, principal: Principal, connection?: string): Promise<PlainAnswer | Response | undefined> {
+    const { headers } = post;
+    if (this.#closed || !mayBePlainCall(headers) || !isJsonContentType(headers.get('content-type'))) return undefined;
+    if (Number(headers.get('content-length')) > this.#maxBodyBytes) return undefined;
+    const viewer = this.#viewer(principal, connection);
+    if (!viewer) return undefined;
+    const text = await post.text();
+    if (text === undefined) return undefined;
+    let body: unknown;
+    try {
+      body = JSON.parse(text);
+    } catch {
+      return undefined;
+    }
+    return this.#call(post, body, viewer);
+  }
+
+  /** undefined: no plain call. */
+  #call(asking: Asking, body: unknown, viewer: Viewer): Promise<PlainAnswer | Response> | undefined {
+    return this.#direct.answer(asking, body, viewer) ?? this.#legacy.call(asking.headers, body, viewer);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#suspended.close();
@@ -155,14 +203,11 @@ class Face implements McpFace {
     await Promise.allSettled([this.#streams.close(), this.#modern.close(), this.#legacy.close()]);
   }
 
-  #viewer(principal: Principal, name: string | undefined): Viewer {
+  /** undefined: this principal may use no connection of that name. */
+  #viewer(principal: Principal, name: string | undefined): Viewer | undefined {
     if (name === undefined) return { principal, connection: undefined };
     const connection = this.#deps.catalog.connectionAt(name, principal);
-    if (connection) return { principal, connection };
-    throw new AppError(
-      'not_found',
-      `There is no connection ${name.slice(0, 100)} here that you may use, or its configuration is not valid. The address is /mcp/<name>, or /mcp/<name>-<kind> where two kinds share a name; /mcp serves all connections.`,
-    );
+    return connection && { principal, connection };
   }
 }
 

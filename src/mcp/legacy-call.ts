@@ -1,4 +1,5 @@
 import type { Server } from '@modelcontextprotocol/server';
+import type { PlainAnswer } from '../core/plain-post.ts';
 import { Answer, type OpenAnswers } from './answer.ts';
 import { errorMessage } from './direct-call.ts';
 import { canBeAsked, type Exchange } from './exchange.ts';
@@ -8,6 +9,9 @@ import { guarded, progressTokenOf, projection, type ServerDeps } from './protoco
 import { answerRequest, offers, type Project } from './requests.ts';
 
 type Params = Record<string, unknown>;
+
+/** A cancelled call has no answer: a stream that ends at once. */
+const CANCELLED: PlainAnswer = { status: 200, headers: { 'content-type': 'text/event-stream' }, body: '' };
 
 /**
  * The calls of one session of the legacy era that need nothing of the SDK's server: those of a client that cannot be asked
@@ -41,7 +45,7 @@ export class LegacyCalls {
   }
 
   /** @returns undefined: the SDK's to answer. `ended` is called when the answer is complete. */
-  answer(body: PlainCall, session: string, ended: () => void): Promise<Response> | undefined {
+  answer(body: PlainCall, session: string, ended: () => void): Promise<PlainAnswer | Response> | undefined {
     const capabilities = (this.#server.getClientCapabilities() ?? {}) as Params;
     const { viewer } = this.#conversation;
     const { id } = body;
@@ -51,25 +55,24 @@ export class LegacyCalls {
     // As the SDK does it: a client that closes the stream has not cancelled the call.
     const answer = new Answer({ 'mcp-session-id': session }, () => undefined);
     const cancel = () => {
-      answer.abandon(nothing);
-      cancelled.abort();
+      if (answer.abandon(CANCELLED)) cancelled.abort();
     };
     this.#cancel.set(id, cancel);
     this.#open.add(answer, cancel);
-    void this.#run(body, this.#exchange(body, capabilities, answer, cancelled.signal), answer).finally(() => {
-      this.#cancel.delete(id);
-      this.#open.delete(answer);
-      ended();
-    });
+    void this.#run(body, this.#exchange(body, capabilities, answer, cancelled.signal), answer, ended);
     return answer.response;
   }
 
-  async #run({ id, method, params }: PlainCall, exchange: Exchange, answer: Answer): Promise<void> {
+  async #run({ id, method, params }: PlainCall, exchange: Exchange, answer: Answer, ended: () => void): Promise<void> {
     try {
       const answered = () => answerRequest(this.#deps, exchange, method, params, this.#project);
       answer.finish({ jsonrpc: '2.0', id, result: await guarded(this.#deps, method, answered) });
     } catch (error) {
       answer.finish(errorMessage(id, error));
+    } finally {
+      this.#cancel.delete(id);
+      this.#open.delete(answer);
+      ended();
     }
   }
 
@@ -98,8 +101,3 @@ export class LegacyCalls {
 }
 
 type Notification = Parameters<Server['notification']>[0];
-
-/** A cancelled call has no answer: a stream that ends at once. */
-function nothing(): Response {
-  return new Response('', { headers: { 'content-type': 'text/event-stream' } });
-}

@@ -1,6 +1,7 @@
 import type { Server } from '@modelcontextprotocol/server';
 import { isInitializeRequest, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server';
 import { connectionLabel } from '../core/connection.ts';
+import type { HeaderReader, PlainAnswer } from '../core/plain-post.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Viewer } from '../flows/catalog-api.ts';
 import type { OpenAnswers } from './answer.ts';
@@ -97,6 +98,18 @@ export class LegacySessions {
     return this.#sessions.size;
   }
 
+  /** A plain call on a session. undefined: `handle` is to answer it. */
+  call(headers: HeaderReader, body: unknown, viewer: Viewer): Promise<PlainAnswer | Response> | undefined {
+    if (!isLegacyCall(headers, body)) return undefined;
+    const id = headers.get('mcp-session-id') ?? '';
+    const session = this.#sessions.get(id);
+    if (!session || !sameViewer(session.viewer, viewer)) return undefined;
+    const ended = this.#began(session);
+    const answer = session.calls.answer(body, id, ended);
+    if (!answer) ended();
+    return answer;
+  }
+
   async handle(request: Request, body: unknown, viewer: Viewer): Promise<Response> {
     if (!['GET', 'POST', 'DELETE'].includes(request.method)) return wrongMethod();
     const id = request.headers.get('mcp-session-id');
@@ -107,18 +120,9 @@ export class LegacySessions {
     const session = this.#sessions.get(id);
     // Another principal learns nothing, not even that the session exists; nor does it serve another address.
     if (!session || !sameViewer(session.viewer, viewer)) return unknownSession();
-    session.used_at = this.#deps.clock.monotonic();
-    session.open_streams += 1;
-    let open = true;
-    const ended = () => {
-      if (open) session.open_streams -= 1;
-      open = false;
-      session.used_at = this.#deps.clock.monotonic();
-    };
+    const ended = this.#began(session);
     try {
       session.calls.hear(body);
-      const direct = isLegacyCall(request, body) ? session.calls.answer(body, id, ended) : undefined;
-      if (direct) return await direct;
       const response = await session.transport.handleRequest(request, body === undefined ? {} : { parsedBody: body });
       // A stream of notifications, and a call that is answered as a stream, keep their session alive until they end.
       if (response.body && response.headers.get('content-type')?.includes('text/event-stream')) {
@@ -136,6 +140,19 @@ export class LegacySessions {
     this.#closed.abort();
     this.#unsubscribe();
     await Promise.allSettled([...this.#sessions.keys()].map((id) => this.#end(id)));
+  }
+
+  /** A session is not idle while one of its requests is answered. @returns to be called when it has been */
+  #began(session: LegacySession): () => void {
+    const { clock } = this.#deps;
+    session.used_at = clock.monotonic();
+    session.open_streams += 1;
+    let open = true;
+    return () => {
+      if (open) session.open_streams -= 1;
+      open = false;
+      session.used_at = clock.monotonic();
+    };
   }
 
   async #open(request: Request, body: unknown, viewer: Viewer): Promise<Response> {

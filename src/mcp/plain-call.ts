@@ -6,6 +6,7 @@ import {
   PROTOCOL_VERSION_META_KEY,
   SUPPORTED_PROTOCOL_VERSIONS,
 } from '@modelcontextprotocol/server';
+import type { HeaderReader } from '../core/plain-post.ts';
 
 type Params = Record<string, unknown>;
 
@@ -54,12 +55,17 @@ function hasNoEnvelope({ params }: PlainCall): boolean {
   return _meta === undefined || !Object.keys(_meta).some((key) => key.startsWith(RESERVED_PREFIX));
 }
 
+/** Whether these could be the headers of such a call, of either era: a look before the body is read. */
+export function mayBePlainCall(headers: HeaderReader): boolean {
+  return headers.get('mcp-method') === 'tools/call' || headers.get('mcp-session-id') !== null;
+}
+
 /** A call on a session of the legacy era: for all others, the SDK decides which era it is. */
-export function isLegacyCall(request: Request, body: unknown): body is PlainCall {
-  if (!isPlainCall(body) || !hasNoEnvelope(body) || request.headers.get('mcp-session-id') === null) return false;
-  const version = request.headers.get('mcp-protocol-version');
+export function isLegacyCall(headers: HeaderReader, body: unknown): body is PlainCall {
+  if (!isPlainCall(body) || !hasNoEnvelope(body) || headers.get('mcp-session-id') === null) return false;
+  const version = headers.get('mcp-protocol-version');
   if (version !== null && !SUPPORTED_PROTOCOL_VERSIONS.includes(version)) return false;
-  const accept = request.headers.get('accept') ?? '';
+  const accept = headers.get('accept') ?? '';
   return accept.includes('application/json') && accept.includes('text/event-stream');
 }
 
@@ -71,9 +77,8 @@ export class ModernCalls {
   readonly #known = new Set<string>();
 
   /** Whether the SDK would take this for a call of the modern era with the right headers. */
-  accepts(request: Request, body: unknown): body is PlainCall {
+  accepts(headers: HeaderReader, body: unknown): body is PlainCall {
     if (!isPlainCall(body)) return false;
-    const { headers } = request;
     const { name } = body.params;
     if (headers.get('mcp-protocol-version') !== MODERN || headers.get('mcp-method') !== 'tools/call') return false;
     if (headers.get('mcp-name') !== name || name.startsWith(ENCODED_PREFIX)) return false;

@@ -65,7 +65,7 @@ async function serve(
   const app = createHttpApp({ ...deps, apiKeys: createApiKeys(keys), mounts: [createGateway(passthrough)] });
   const listener = await listenHere({ host: '127.0.0.1', port: 0 }, arrival);
   closing.push(() => listener.close(Promise.resolve()));
-  listener.serve(app.fetch);
+  listener.serve(app);
   const send = (path: string, init: RequestInit & { duplex?: 'half' } = {}, key = AGENT_KEY) =>
     fetch(`${listener.origin}/api/v1/gateway${path}`, {
       redirect: 'manual',

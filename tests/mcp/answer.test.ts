@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import type { PlainAnswer } from '../../src/core/plain-post.ts';
 import { Answer, OpenAnswers } from '../../src/mcp/answer.ts';
 
 /** A clock whose sleepers wake when the test says so. */
@@ -28,7 +29,7 @@ it('becomes a stream when nothing was said of the call for long, and is kept ali
   open.add(answer, () => undefined);
   await beat();
   await beat();
-  const response = await answer.response;
+  const response = (await answer.response) as Response;
   await beat();
   answer.finish({ id: 1 });
   open.delete(answer);
@@ -64,7 +65,7 @@ it('says something else instead of a message that cannot be written', async () =
   endless.self = endless;
   expect(() => answer.finish(endless)).toThrow(TypeError);
   answer.finish({ error: 1 });
-  expect(await (await answer.response).json()).toEqual({ error: 1 });
+  expect(JSON.parse(((await answer.response) as PlainAnswer).body)).toEqual({ error: 1 });
 });
 
 it('tells when whoever reads the stream leaves', async () => {
@@ -73,6 +74,6 @@ it('tells when whoever reads the stream leaves', async () => {
     left = true;
   });
   answer.tell({ method: 'notifications/progress' });
-  await (await answer.response).body?.cancel();
+  await ((await answer.response) as Response).body?.cancel();
   expect(left).toBe(true);
 });
