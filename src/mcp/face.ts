@@ -18,6 +18,7 @@ import { parseError, stopping, tooLarge, wrongMediaType } from './http-replies.t
 import type { LegacySessionSettings } from './legacy-sessions.ts';
 import { DEFAULT_LEGACY_SESSIONS, LegacySessions } from './legacy-sessions.ts';
 import { DEFAULT_LISTEN, ListenStreams } from './listen-streams.ts';
+import { mayNestDeeply, refusedDepth } from './message.ts';
 import { refusedParamHeader } from './param-headers.ts';
 import { isLegacyCall, MODERN, mayBePlainCall } from './plain-call.ts';
 import { createModernServer, type ServerDeps } from './protocol-server.ts';
@@ -157,6 +158,8 @@ class Face implements McpFace {
       } catch {
         return parseError();
       }
+      const tooDeep = mayNestDeeply(text) && refusedDepth(body);
+      if (tooDeep) return Response.json(tooDeep, { status: 400 });
     }
     const direct = this.#call(asking(request), body, viewer);
     if (direct) return responseOf(await direct);

@@ -6,6 +6,7 @@ import type { Clock, Log, Random, Sign } from '../core/ports.ts';
 import type { Principal } from '../core/principal.ts';
 import type { Catalog } from '../flows/catalog-api.ts';
 import type { ToolCall } from '../flows/tool-call.ts';
+import { refusedDepth } from './message.ts';
 import { createLegacyServer, createModernServer, type ServerDeps, sendListChanged } from './protocol-server.ts';
 import { createRequestStates } from './request-state.ts';
 import { followListed } from './subscriptions.ts';
@@ -115,7 +116,11 @@ export function createStdioFace(deps: StdioFaceDeps): StdioFace {
       const subscriptions = new PipeSubscriptions((listening, signal) =>
         followListed(server, viewer, listening, updated, signal),
       );
-      const transport = new WatchedTransport(stdin, stdout, (message, pass) => subscriptions.see(message, pass));
+      const transport: WatchedTransport = new WatchedTransport(stdin, stdout, (message, pass) => {
+        const tooDeep = refusedDepth(message);
+        if (!tooDeep) subscriptions.see(message, pass);
+        else if (tooDeep.id !== null) transport.send(tooDeep as JSONRPCMessage).catch(() => undefined);
+      });
       const handle = serveStdio(
         ({ era }) => {
           const opened = era === 'legacy' ? createLegacyServer(server, viewer) : undefined;

@@ -1,18 +1,3 @@
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
-
-/** Level by level, so that no depth can overflow the stack; what is that deep, nobody downstream can serialise. */
-export function nestsDeeperThan(value: unknown, levels: number): boolean {
-  let level: object[] = typeof value === 'object' && value !== null ? [value] : [];
-  for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > levels) return true;
-    const next: object[] = [];
-    for (const node of level) {
-      for (const child of Object.values(node) as unknown[])
-        if (typeof child === 'object' && child !== null) next.push(child);
-    }
-    level = next;
-  }
-  return false;
-}

@@ -12,6 +12,8 @@ type ExchangeOptions = {
   /** How long the upstream may be silent. */
   timeout: number;
   late(): void;
+  /** Its answer is a list, whose entries are examined one by one: one that is too deep costs no other. */
+  list: boolean;
 };
 
 /** A request of ours that the upstream has not answered yet. */
@@ -23,15 +25,17 @@ export class Exchange implements Limited {
   readonly given_up = new Cancellation();
   readonly outcome: Promise<Record<string, unknown>>;
   readonly late: () => void;
+  readonly list: boolean;
   readonly #timeout: number;
   readonly #end: number;
   #active: number;
   #asks = 0;
   #settle!: { resolve(result: Record<string, unknown>): void; reject(error: unknown): void };
 
-  constructor({ call, now, timeout, late }: ExchangeOptions) {
+  constructor({ call, now, timeout, late, list }: ExchangeOptions) {
     this.call = call;
     this.late = late;
+    this.list = list;
     this.#active = now;
     this.#timeout = timeout;
     this.#end = now + Math.max(timeout, LONGEST_CALL_MS);

@@ -1,9 +1,10 @@
 import { PromptSchema, ResourceSchema, ResourceTemplateSchema, ToolSchema } from '@modelcontextprotocol/core';
 import { connectionLabel } from '../../core/connection.ts';
 import { AppError } from '../../core/errors.ts';
+import { nestsDeeperThan } from '../../core/json-depth.ts';
 import type { ToolkitContext } from '../../core/ports.ts';
 import { isStorable, storableJson } from '../../core/storable-text.ts';
-import { isRecord, nestsDeeperThan } from './json-shape.ts';
+import { isRecord } from './json-shape.ts';
 
 /** One upstream may not fill the memory or the models' context of everybody: the first bound reached is an error. */
 export const LIST_BOUNDS = { pages: 1_000, items: 10_000, bytes: 32 * 1024 * 1024 };
@@ -96,7 +97,8 @@ export async function readWholeList(
     for (const raw of entries as unknown[]) {
       const { item, bytes: size } = examined(raw, rules);
       bytes += size;
-      const id = isRecord(raw) ? String(raw[rules.id] ?? '(no name)') : '(no name)';
+      const named = isRecord(raw) ? raw[rules.id] : undefined;
+      const id = typeof named === 'string' ? named : '(no name)';
       if (!item) leftOut.push(id.slice(0, 100));
       else if (!items.has(id)) items.set(id, item);
     }

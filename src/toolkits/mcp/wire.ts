@@ -1,10 +1,12 @@
 import type { AbortLike } from '../../core/cancellation.ts';
 import { AppError } from '../../core/errors.ts';
+import { MOST_DEPTH, nestsDeeperThan } from '../../core/json-depth.ts';
 import type { Clock, ToolkitCall, ToolkitClient } from '../../core/ports.ts';
 import { RpcError } from '../../core/rpc-error.ts';
 import { TimeLimits } from '../time-limits.ts';
-import { isRecord, nestsDeeperThan } from './json-shape.ts';
+import { isRecord } from './json-shape.ts';
 import { Exchange, untilAllOver } from './pending-exchange.ts';
+import { isListMethod } from './upstream-list.ts';
 
 export type Params = Record<string, unknown>;
 export type RpcId = string | number;
@@ -54,7 +56,6 @@ export class WireError extends Error {
 /** Our ids, apart from those of the SDK's client on the same session, which counts from 0. */
 const FIRST_ID = 1_000_000;
 const MOST_ASKS = 32;
-const MOST_DEPTH = 1_000;
 /** Text below this cannot nest so deeply that it is worth a look. */
 const SHALLOW_BYTES = 16 * 1024;
 
@@ -94,7 +95,7 @@ export class Wire {
     call.signal.throwIfAborted();
     const id = this.#nextId++;
     const late = () => this.#giveUp(id, exchange, new WireError('timeout'));
-    const exchange = new Exchange({ call, now: this.#clock.monotonic(), timeout, late });
+    const exchange = new Exchange({ call, now: this.#clock.monotonic(), timeout, late, list: isListMethod(method) });
     this.#pending.set(id, exchange);
     const leave = () => this.#giveUp(id, exchange, call.signal.reason);
     call.signal.addEventListener('abort', leave, { once: true });
@@ -159,7 +160,7 @@ export class Wire {
       exchange.fail(new RpcError(error.code, message, data));
     } else if (!isRecord(result)) {
       exchange.fail(new WireError('not_mcp'));
-    } else if (bytes > SHALLOW_BYTES && nestsDeeperThan(result, MOST_DEPTH)) {
+    } else if (!exchange.list && bytes > SHALLOW_BYTES && nestsDeeperThan(result, MOST_DEPTH)) {
       const text = `The upstream's answer is nested more than ${MOST_DEPTH} levels deep, which is refused.`;
       exchange.fail(new AppError('upstream_failed', text));
     } else exchange.succeed(result);
