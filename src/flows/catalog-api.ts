@@ -33,8 +33,10 @@ export type ToolTarget = Target & { tool: string; definition: UpstreamTool | und
 export type ToolLookup =
   | ({ found: true } & ToolTarget)
   | { found: false; reason: 'unknown' }
-  /** The connection has never been listed; its failure tells why, if one is known. */
-  | { found: false; reason: 'not_listed'; key: ConnectionKey; failure: CatalogMember['error'] }
+  /** For whoever asks it is as unknown as the others; `tool`: the name that the upstream gave it. */
+  | { found: false; reason: 'denied'; key: ConnectionKey; tool: string }
+  /** The connection has never been listed; its failure tells why, if one is known. `tool`: what was asked for. */
+  | { found: false; reason: 'not_listed'; key: ConnectionKey; tool: string; failure: CatalogMember['error'] }
   /** The argument that names the connection of a shared tool is missing, or names none of these. */
   | { found: false; reason: 'which_connection'; argument: string; connections: string[] };
 

@@ -1,4 +1,5 @@
 import { type AccessRules, permits, reaches } from '../core/access-rule.ts';
+import type { ConnectionKey } from '../core/connection.ts';
 import type { UpstreamAbout, UpstreamPrompt, UpstreamTool } from '../core/ports.ts';
 import { sourceUri } from '../core/resource-uri.ts';
 import { publishedToolName } from '../core/tool-name.ts';
@@ -19,8 +20,12 @@ function targetOf(member: CatalogMember, prefix: string | undefined): Target {
 
 const UNKNOWN: ToolLookup = { found: false, reason: 'unknown' };
 
-function notListed({ key, error }: CatalogMember): ToolLookup {
-  return { found: false, reason: 'not_listed', key, failure: error };
+function notListed({ key, error }: CatalogMember, tool: string): ToolLookup {
+  return { found: false, reason: 'not_listed', key, tool, failure: error };
+}
+
+function denied(key: ConnectionKey, tool: string): ToolLookup {
+  return { found: false, reason: 'denied', key, tool };
 }
 
 /** One connection, as its upstream offers it. */
@@ -39,9 +44,9 @@ export function connectionView(member: CatalogMember, access: AccessRules): Cata
     resource_templates: others ? knowledge.resource_templates : [],
     tool(name, args) {
       const definition = byName.get(name);
-      if (!permitted(name)) return UNKNOWN;
+      if (!permitted(name)) return denied(key, name);
       // What an upstream does not list may still be there, and is asked for; a list never read proves nothing.
-      if (!definition && member.listed_at === null) return notListed(member);
+      if (!definition && member.listed_at === null) return notListed(member, name);
       return { found: true, ...targetOf(member, undefined), tool: name, definition, arguments: args };
     },
     prompt: (name) => (others ? { ...targetOf(member, undefined), name } : undefined),
@@ -60,6 +65,7 @@ class MergedView implements CatalogView {
   readonly prompts: UpstreamPrompt[] = [];
   readonly resources: CatalogView['resources'];
   readonly resource_templates: CatalogView['resource_templates'];
+  readonly #members: readonly Published[];
   /** Those of which more than tools may be used. */
   readonly #whole: ReadonlySet<Published>;
   readonly #byPrefix = new Map<string, Published>();
@@ -68,6 +74,7 @@ class MergedView implements CatalogView {
   readonly #prompts = new Map<string, { published: Published; name: string }>();
 
   constructor(members: readonly Published[], access: AccessRules) {
+    this.#members = members;
     const visible = members.filter(({ member }) => reaches({ access }, member.key));
     const whole = visible.filter(({ member }) => permits({ access }, member.key));
     for (const published of visible) {
@@ -123,9 +130,19 @@ class MergedView implements CatalogView {
     const shared = this.#shared.get(name);
     if (shared) return lookupShared(shared, args);
     for (const { prefix, member } of this.#byPrefix.values()) {
-      if (member.listed_at === null && name.startsWith(`${prefix}__`)) return notListed(member);
+      const asked = `${prefix}__`;
+      if (member.listed_at === null && name.startsWith(asked)) return notListed(member, name.slice(asked.length));
     }
-    return UNKNOWN;
+    return this.#denied(name) ?? UNKNOWN;
+  }
+
+  /** Looked for where a name is not found, because hardly anybody asks for what may not be used. */
+  #denied(name: string): ToolLookup | undefined {
+    for (const { shared, tools, member } of this.#members) {
+      const tool = shared ? undefined : member.knowledge.tools[tools.findIndex((one) => one.name === name)];
+      if (tool) return denied(member.key, tool.name);
+    }
+    return undefined;
   }
 
   prompt(name: string) {

@@ -1,4 +1,10 @@
-import { jsonSize, outcomeOfApiResult, outcomeOfResult } from '../core/call-record.ts';
+import {
+  type CallOutcome,
+  jsonSize,
+  outcomeOfApiResult,
+  outcomeOfError,
+  outcomeOfResult,
+} from '../core/call-record.ts';
 import type { ConnectionKey } from '../core/connection.ts';
 import { connectionLabel } from '../core/connection.ts';
 import type { ErrorCode } from '../core/errors.ts';
@@ -107,6 +113,9 @@ function textResult(text: string): ToolCallOutcome {
   return { type: 'result', result: { content: [{ type: 'text', text }], isError: true }, outputSchema: undefined };
 }
 
+/** What is answered without asking an upstream; `as`: of which connection, tool and outcome a record tells. */
+type Unsent = { answer: ToolCallOutcome; as?: { key: ConnectionKey; tool: string; outcome: CallOutcome } };
+
 type Found = {
   target: Target;
   params: Record<string, unknown>;
@@ -124,7 +133,7 @@ class Caller implements ToolCall {
 
   target(viewer: Viewer, method: ForwardedMethod, params: Record<string, unknown>): ConnectionKey | undefined {
     const found = this.#find(viewer, method, params);
-    return 'type' in found ? undefined : found.target.key;
+    return 'answer' in found ? undefined : found.target.key;
   }
 
   async call(
@@ -134,7 +143,11 @@ class Caller implements ToolCall {
     call: Omit<ToolkitCall, 'principal'>,
   ): Promise<ToolCallOutcome> {
     const found = this.#find(viewer, method, params);
-    if ('type' in found) return found;
+    if ('answer' in found) {
+      const { answer, as } = found;
+      if (as) this.#deps.calls.begin(whose(viewer, method, as.key, as.tool, call))({ outcome: as.outcome });
+      return answer;
+    }
     const { target } = found;
     try {
       const principal = { actor: viewer.principal.actor };
@@ -157,7 +170,7 @@ class Caller implements ToolCall {
     }
   }
 
-  #find(viewer: Viewer, method: ForwardedMethod, params: Record<string, unknown>): Found | ToolCallOutcome {
+  #find(viewer: Viewer, method: ForwardedMethod, params: Record<string, unknown>): Found | Unsent {
     const view = this.#deps.catalog.view(viewer);
     if (method === 'tools/call') {
       const name = String(params.name);
@@ -173,36 +186,39 @@ class Caller implements ToolCall {
     }
     if (method === 'prompts/get') {
       const target = view.prompt(String(params.name));
-      if (!target) return { type: 'unknown', what: 'prompt', name: String(params.name) };
+      if (!target) return unknown('prompt', String(params.name));
       return { target, params: { ...params, name: target.name }, what: target.name };
     }
     if (method === 'resources/read') {
       const target = view.resource(String(params.uri));
-      if (!target) return { type: 'unknown', what: 'resource', name: String(params.uri) };
+      if (!target) return unknown('resource', String(params.uri));
       return { target, params: { ...params, uri: target.uri }, what: 'a resource' };
     }
     const ref = (params.ref ?? {}) as { type?: unknown; name?: unknown; uri?: unknown };
     if (ref.type === 'ref/prompt') {
       const target = view.prompt(String(ref.name));
-      if (!target) return { type: 'unknown', what: 'prompt', name: String(ref.name) };
+      if (!target) return unknown('prompt', String(ref.name));
       return { target, params: { ...params, ref: { ...ref, name: target.name } }, what: target.name };
     }
     const target = view.resource(String(ref.uri));
-    if (!target) return { type: 'unknown', what: 'resource', name: String(ref.uri) };
+    if (!target) return unknown('resource', String(ref.uri));
     return { target, params: { ...params, ref: { ...ref, uri: target.uri } }, what: 'a template' };
   }
 
-  #noTool(name: string, lookup: Exclude<ToolLookup, { found: true }>): ToolCallOutcome {
-    if (lookup.reason === 'unknown') return { type: 'unknown', what: 'tool', name };
+  #noTool(name: string, lookup: Exclude<ToolLookup, { found: true }>): Unsent {
+    if (lookup.reason === 'unknown') return unknown('tool', name);
     if (lookup.reason === 'which_connection') {
       const { argument, connections } = lookup;
-      return textResult(`The argument ${argument} must name one of these connections: ${connections.join(', ')}.`);
+      const text = `The argument ${argument} must name one of these connections: ${connections.join(', ')}.`;
+      return { answer: textResult(text) };
     }
-    const { key, failure } = lookup;
-    const label = connectionLabel(key);
-    const text = `The tools of ${label} have not been listed yet: its upstream is being asked for them.`;
-    const told = connectionFailure(failure ?? new AppError('unavailable', text), key, this.#deps.publicUrl);
-    return { type: 'result', result: failedResult(told, false), outputSchema: undefined };
+    const { key, tool } = lookup;
+    if (lookup.reason === 'denied') return { ...unknown('tool', name), as: { key, tool, outcome: 'refused' } };
+    const text = `The tools of ${connectionLabel(key)} have not been listed yet: its upstream is being asked for them.`;
+    const failure = lookup.failure ?? new AppError('unavailable', text);
+    const result = failedResult(connectionFailure(failure, key, this.#deps.publicUrl), false);
+    const answer: ToolCallOutcome = { type: 'result', result, outputSchema: undefined };
+    return { answer, as: { key, tool, outcome: outcomeOfError(failure.code) } };
   }
 
   #failed(method: ForwardedMethod, { target, outputSchema, what }: Found, error: unknown): ToolCallOutcome {
@@ -226,25 +242,41 @@ class Caller implements ToolCall {
   }
 }
 
+function unknown(what: 'tool' | 'prompt' | 'resource', name: string): Unsent {
+  return { answer: { type: 'unknown', what, name } };
+}
+
 /** One tool for all operations of an API says by this argument which one it is. */
 function operationOf(args: unknown): string | undefined {
   const id = (args as { operation_id?: unknown } | null | undefined)?.operation_id;
   return typeof id === 'string' ? id : undefined;
 }
 
-function beginning(
+function whose(
   { principal }: Viewer,
   method: ForwardedMethod,
-  { target, params, what }: Found,
+  key: ConnectionKey,
+  tool: string,
   { client }: Pick<ToolkitCall, 'client'>,
 ): CallBeginning {
   return {
-    key: target.key,
+    key,
     actor: principal.actor,
     method,
-    tool: method === 'tools/call' ? what : undefined,
-    operation: operationOf(params.arguments),
+    tool: method === 'tools/call' ? tool : undefined,
     era: client?.session ? 'legacy' : 'modern',
+  };
+}
+
+function beginning(
+  viewer: Viewer,
+  method: ForwardedMethod,
+  { target, params, what }: Found,
+  call: Pick<ToolkitCall, 'client'>,
+): CallBeginning {
+  return {
+    ...whose(viewer, method, target.key, what, call),
+    operation: operationOf(params.arguments),
     request_bytes: jsonSize(params),
     arguments: params.arguments,
   };

@@ -64,7 +64,9 @@ describe('what a principal sees', () => {
     expect(named(view.tools)).toEqual(['a__x', 'b__x']);
     expect(named(view.prompts)).toEqual(['a__greet']);
     expect(view.resource('mcp+b+file:///a')).toBeUndefined();
-    expect(view.tool('c__x', {})).toMatchObject({ found: false, reason: 'unknown' });
+    const key = { kind: 'one', name: 'c' };
+    expect(view.tool('c__x', {})).toEqual({ found: false, reason: 'denied', key, tool: 'x' });
+    expect(view.tool('c__z', {})).toEqual({ found: false, reason: 'unknown' });
     const alone = gateway.catalog.view({ ...may({ allow: ['one/b:x'] }), connection: { kind: 'one', name: 'b' } });
     expect(alone.about.capabilities).toEqual({ tools: { listChanged: true } });
     expect(alone.tool('y', {})).toMatchObject({ found: false });

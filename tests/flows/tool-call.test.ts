@@ -3,7 +3,7 @@ import type { CallOutcome } from '../../src/core/call-record.ts';
 import { AppError, type ErrorCode } from '../../src/core/errors.ts';
 import type { ToolkitClient } from '../../src/core/ports.ts';
 import { RpcError } from '../../src/core/rpc-error.ts';
-import type { CatalogView, ToolTarget } from '../../src/flows/catalog-api.ts';
+import type { CatalogView, ToolLookup, ToolTarget } from '../../src/flows/catalog-api.ts';
 import { createToolCall } from '../../src/flows/tool-call.ts';
 import { EVERYTHING, silentLog } from '../mcp/gateway.ts';
 import { memoryCalls } from '../support/ports.ts';
@@ -11,7 +11,13 @@ import { tool } from './fake-toolkit.ts';
 
 const KEY = { kind: 'mcp', name: 'crm' };
 
-function callWith(request: () => Promise<Record<string, unknown>>, changed: Partial<ToolTarget> = {}) {
+type Missed = Exclude<ToolLookup, { found: true }>;
+
+function callWith(
+  request: () => Promise<Record<string, unknown>>,
+  changed: Partial<ToolTarget> = {},
+  missed: Missed = { found: false, reason: 'unknown' },
+) {
   const note = vi.fn();
   const upstream = { request: vi.fn(request), onChange: () => undefined, test: vi.fn(), close: vi.fn() };
   const target: ToolTarget = {
@@ -26,8 +32,7 @@ function callWith(request: () => Promise<Record<string, unknown>>, changed: Part
     ...changed,
   };
   const view: Pick<CatalogView, 'tool'> = {
-    tool: (name, args) =>
-      name === 'crm__t' ? { found: true, ...target, arguments: args } : { found: false, reason: 'unknown' },
+    tool: (name, args) => (name === 'crm__t' ? { found: true, ...target, arguments: args } : missed),
   };
   const calls = memoryCalls();
   const toolCall = createToolCall({
@@ -149,6 +154,32 @@ describe('a tool call', () => {
     await call('nope', {}, { signal });
     await call('crm__t', {}, { signal: gone, client });
     expect(recorded).toMatchObject([{ outcome: 'cancelled', era: 'legacy' }]);
+  });
+
+  it.each<[string, Missed, CallOutcome]>([
+    ['refused to this principal', { found: false, reason: 'denied', key: KEY, tool: 'delete' }, 'refused'],
+    [
+      'of a connection that needs a person and was never listed',
+      { found: false, reason: 'not_listed', key: KEY, tool: 'delete', failure: new AppError('needs_person', 'x') },
+      'needs_person',
+    ],
+    [
+      'of a connection that has not been listed yet',
+      { found: false, reason: 'not_listed', key: KEY, tool: 'delete', failure: null },
+      'unavailable',
+    ],
+  ])('%s leaves a record, though no upstream was asked', async (_what, missed, outcome) => {
+    const { call, upstream, recorded } = callWith(async () => ({}), {}, missed);
+    await call('crm__delete', { arguments: { a: 1 } }, { signal });
+    expect(upstream.request).not.toHaveBeenCalled();
+    const record = { key: KEY, actor: 'apikey:a', method: 'tools/call', tool: 'delete', era: 'modern', outcome };
+    expect(recorded).toEqual([record]);
+  });
+
+  it('that is refused is told like one that does not exist', async () => {
+    const denied = { found: false, reason: 'denied', key: KEY, tool: 'delete' } as const;
+    const { call } = callWith(async () => ({}), {}, denied);
+    expect(await call('nope', {}, { signal })).toEqual({ type: 'unknown', what: 'tool', name: 'nope' });
   });
 
   it('keeps the flag of its connection true', async () => {
