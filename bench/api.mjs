@@ -28,7 +28,7 @@ const rounds = Number(options.rounds ?? (options.quick ? 1 : 5));
 const ms = 1000 * Number(options.seconds ?? (options.quick ? 1 : 3));
 const list = (/** @type {string} */ text) => text.split(',').filter(Boolean);
 
-/** @typedef {{ calls: number, per_second: number, p50: number, p99: number }} Measured */
+/** @typedef {{ calls: number, cpu_us: number, per_second: number, p50: number, p99: number }} Measured */
 
 /** @param {number[]} values */
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
@@ -51,10 +51,8 @@ async function compare(direct, through) {
   const cpu = [];
   for (let round = 0; round < rounds; round += 1) {
     measured.direct.push(await caller.ask(direct));
-    const before = gateway.usage().cpu_ms;
-    const one = await caller.ask(through);
-    // The calls of the warm-up cost as much, and are about as many a second.
-    cpu.push((1000 * (gateway.usage().cpu_ms - before) * (ms / (ms + WARM_MS))) / one.calls);
+    const one = await caller.ask({ ...through, pid: gateway.pid });
+    cpu.push(one.cpu_us);
     measured.through.push(one);
   }
   /** @param {'direct' | 'through'} which @param {'per_second' | 'p50' | 'p99'} what */

@@ -45,7 +45,7 @@ const rounded = (value, digits = 2) => Number(value.toFixed(digits));
 
 /** @typedef {Awaited<ReturnType<typeof helper>>} Helper */
 /** @typedef {Awaited<ReturnType<typeof platform>>} Platform */
-/** @typedef {{ calls: number, per_second: number, p50: number, p99: number }} Measured */
+/** @typedef {{ calls: number, cpu_us: number, per_second: number, p50: number, p99: number }} Measured */
 
 /** @param {string} [data_dir] */
 const startPlatform = (data_dir) =>
@@ -88,11 +88,8 @@ async function compare(load, gateway, target, job) {
   const cpu = [];
   for (let round = 0; round < rounds; round += 1) {
     measured.direct.push(await load.ask({ ...job, ...target.direct, ms }));
-    const before = gateway.usage().cpu_ms;
-    // What the warm-up costs is in the processor time, too, and so are its calls, about as many a second.
-    const through = await load.ask({ ...job, ...target.gateway, ms });
-    const share = ms / (ms + Number(job.warm_ms));
-    cpu.push((1000 * (gateway.usage().cpu_ms - before) * share) / through.calls);
+    const through = await load.ask({ ...job, ...target.gateway, ms, pid: gateway.pid });
+    cpu.push(through.cpu_us);
     measured.gateway.push(through);
   }
   const of = (/** @type {'direct' | 'gateway'} */ which, /** @type {keyof Measured} */ what) =>

@@ -1,6 +1,7 @@
 // The callers of bench:gateway, in a process of their own: raw JSON-RPC over kept-alive connections, because an SDK
 // client costs more than the gateway that it would measure. One job per message.
 import { Pool } from 'undici';
+import { usageOf } from './processes.mjs';
 
 const MODERN = '2026-07-28';
 const LEGACY = '2025-11-25';
@@ -24,6 +25,7 @@ const META = {
  * @property {number} [ms] how long
  * @property {number} [calls] or how many calls
  * @property {number} warm_ms how long before that, not measured
+ * @property {number} [pid] of the process whose processor time is wanted
  * @property {number} least a shorter answer is not the right one
  */
 
@@ -153,12 +155,15 @@ async function run(job) {
     await closedLoop(job.warm_ms, Number.POSITIVE_INFINITY, []);
     /** @type {number[]} */
     const latencies = [];
+    const cpu = () => (job.pid === undefined ? 0 : usageOf(job.pid).cpu_ms);
+    const cpuBefore = cpu();
     const begun = performance.now();
     if (job.rate !== undefined) await openLoop(job.rate, job.ms ?? 1000, latencies);
     else await closedLoop(job.ms ?? Number.POSITIVE_INFINITY, job.calls ?? Number.POSITIVE_INFINITY, latencies);
     const seconds = (performance.now() - begun) / 1000;
     return {
       calls: latencies.length,
+      cpu_us: (1000 * (cpu() - cpuBefore)) / latencies.length,
       per_second: latencies.length / seconds,
       p50: quantile(latencies, 0.5),
       p99: quantile(latencies, 0.99),
