@@ -15,8 +15,11 @@ export const missingSession = () =>
 export const wrongMethod = () => rpcRefusal(405, -32000, 'Method not allowed.', { Allow: 'GET, POST, DELETE' });
 export const wrongMediaType = () => rpcRefusal(415, -32000, 'Content-Type must be application/json.');
 export const parseError = () => rpcRefusal(400, -32700, 'Parse error: the body is not JSON.');
+/** The rest of the body is not read, so nothing else can come on its connection. */
 export const tooLarge = (bytes: number) =>
-  rpcRefusal(413, -32000, `The request is larger than ${Math.floor(bytes / 1024 / 1024)} MiB.`);
+  rpcRefusal(413, -32000, `The request is larger than ${Math.floor(bytes / 1024 / 1024)} MiB.`, {
+    Connection: 'close',
+  });
 export const tooManySessions = () =>
   rpcRefusal(503, -32000, 'Too many sessions are open. Try again in a minute.', { 'Retry-After': '60' });
 export const stopping = () => rpcRefusal(503, -32000, 'The server is stopping. Try again.', { 'Retry-After': '1' });

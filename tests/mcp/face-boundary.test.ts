@@ -282,6 +282,13 @@ describe('a request that is none', () => {
     expect(await response.json()).toMatchObject({ jsonrpc: '2.0', error: { message: expect.any(String) }, id: null });
   });
 
+  it('ends its connection when it is too large, because the rest of it is not read', async () => {
+    const gateway = await gatewayOf({ face: { maxBodyBytes: 1_000 } });
+    const response = await post(gateway.url, 'x'.repeat(2_000), { 'content-type': 'application/json' });
+    expect(response.headers.get('connection')).toBe('close');
+    await response.body?.cancel();
+  });
+
   it('with an invalid cursor gets -32602', async () => {
     const gateway = await gatewayOf();
     const id = await openSession(gateway.url, 'apikey:a');

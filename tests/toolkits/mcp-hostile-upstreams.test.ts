@@ -34,3 +34,21 @@ it('an event stream that never tells where it takes messages is given up at conn
   const call = connection.request('tools/call', { name: 't' }, aCall());
   await expect(call).rejects.toMatchObject({ code: 'timeout', message: expect.stringContaining('connect_timeout') });
 });
+
+it.each(['http://127.0.0.1:9/messages', '//other.example/messages', 'file:///etc/passwd'])(
+  'an event stream that takes messages at another origin (%s) is told as what it is, and sent nothing',
+  async (address) => {
+    const methods: (string | undefined)[] = [];
+    const server = createServer(({ method }, response) => {
+      methods.push(method);
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(`event: endpoint\ndata: ${address}\n\n`);
+    });
+    cleanup.push(() => stop(server));
+    const url = `http://127.0.0.1:${await listen(server)}/sse`;
+    const connection = openUpstream({ endpoint: url, transport: 'sse', auth_mode: 'none' });
+    cleanup.push(() => connection.close());
+    const call = connection.request('tools/call', { name: 't' }, aCall());
+    await expect(call).rejects.toMatchObject({ code: 'upstream_failed', message: expect.stringContaining('origin') });
+    expect(methods).toEqual(['GET']);
+  },
+);

@@ -24,6 +24,7 @@ export class SseTransport implements Transport {
   readonly #timeout: number;
   readonly #over = new AbortController();
   #posts: URL | undefined;
+  #refused: AppError | undefined;
   #protocolVersion: string | undefined;
 
   /** @param timeout how long the server may take to tell where it takes messages, in milliseconds */
@@ -40,7 +41,7 @@ export class SseTransport implements Transport {
 
   /**
    * Resolves once the server has told where it takes messages.
-   * @throws AppError timeout, HttpFailure, WireError, what `fetch` throws
+   * @throws AppError timeout, or upstream_failed for an address of another origin; HttpFailure, WireError, what `fetch` throws
    */
   async start(): Promise<void> {
     const { clock, key } = this.#context;
@@ -75,7 +76,7 @@ export class SseTransport implements Transport {
     }
     await new Promise<void>((resolve, reject) => {
       void this.#read(response, resolve).then((error) => {
-        reject(error ?? new WireError('closed'));
+        reject(this.#refused ?? error ?? new WireError('closed'));
         void this.close();
       });
     });
@@ -123,7 +124,8 @@ export class SseTransport implements Transport {
   #learn(address: string, ready: () => void): void {
     const posts = URL.canParse(address, this.#stream.href) ? new URL(address, this.#stream) : undefined;
     if (posts?.origin !== this.#stream.origin) {
-      this.#context.log.warn('the upstream names an address of another origin for messages, which is refused');
+      const text = `The upstream of ${connectionLabel(this.#context.key)} names an address of another origin for messages, which is refused. If that is where it is, enter its endpoint there.`;
+      this.#refused = new AppError('upstream_failed', text);
       void this.close();
       return;
     }
