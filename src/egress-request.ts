@@ -1,7 +1,6 @@
 import { Duplex, type Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Dispatcher } from 'undici';
-import type { PlainHeaders } from './core/plain-headers.ts';
 import type { EgressError, FetchInit } from './core/ports.ts';
 import { WholeResponse } from './core/responses.ts';
 
@@ -18,7 +17,8 @@ export type Destination = {
 export type Sending = Pick<FetchInit, 'body' | 'encoding' | 'signal'> & {
   to: Destination;
   method: string;
-  headers: PlainHeaders;
+  /** Names and values in turn. */
+  headers: string[];
   fail(error: unknown, phase: EgressError['phase']): EgressError;
 };
 

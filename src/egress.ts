@@ -158,6 +158,15 @@ function isTimeout(reason: unknown): boolean {
 
 const OWN_HEADERS = { accept: '*/*', 'accept-encoding': ACCEPT_ENCODING, 'user-agent': 'mcp-data-platform' };
 
+/** Names and values in turn, which undici takes as they are: cheaper than one more object with a shape of its own. */
+function headerList(headers: FetchInit['headers']): string[] {
+  const given = plainHeaders(headers);
+  const list: string[] = [];
+  for (const [name, value] of Object.entries(OWN_HEADERS)) if (!(name in given)) list.push(name, value);
+  for (const [name, value] of Object.entries(given)) list.push(name, value);
+  return list;
+}
+
 function destination(address: string | URL): Destination {
   const url = typeof address === 'string' && URL.canParse(address) ? new URL(address) : address;
   if (typeof url === 'string' || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
@@ -228,7 +237,7 @@ export function createEgress(options: EgressOptions = {}): Fetch & { close(): Pr
     const response = await send(agentFor(policy, init), {
       to,
       method,
-      headers: { ...OWN_HEADERS, ...plainHeaders(init.headers) },
+      headers: headerList(init.headers),
       body,
       encoding,
       signal,

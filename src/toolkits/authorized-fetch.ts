@@ -57,15 +57,23 @@ export function createAuthorizedFetch(context: ToolkitContext, origin: string): 
   const withToken = context.config.auth_mode === 'oauth';
   const authorization = authorizationOf(context.config);
 
-  function send(url: URL, { again: _, used, ...init }: AuthorizedInit, token: Secret | undefined): Promise<Response> {
-    if (token) used?.(token);
+  function send(url: URL, init: AuthorizedInit, token: Secret | undefined): Promise<Response> {
+    const { method = 'GET', headers, body, signal, encoding } = init;
+    if (token) init.used?.(token);
     const ours = url.origin === origin;
     const what = ours ? authorization.uncarried(token) : undefined;
     if (what) throw notCarried(context, what);
-    const given = plainHeaders(init.headers);
-    const target = ours ? authorization.url(url) : url;
-    const headers = ours ? authorization.headers(given, token) : given;
-    return context.fetch(target, { ...init, headers, redirect: 'manual', trust: TYPED });
+    const given = plainHeaders(headers);
+    const request: FetchInit = {
+      method,
+      headers: ours ? authorization.headers(given, token) : given,
+      redirect: 'manual',
+      trust: TYPED,
+    };
+    if (body !== undefined) request.body = body;
+    if (signal) request.signal = signal;
+    if (encoding) request.encoding = encoding;
+    return context.fetch(ours ? authorization.url(url) : url, request);
   }
 
   return async (address, init = {}) => {

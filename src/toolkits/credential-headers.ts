@@ -79,13 +79,14 @@ export function authorizationOf(config: ConnectionConfig): Authorization {
   const uncarried = uncarriedField(config);
   const statics = uncarried === undefined ? plainHeaders(config.static_headers) : {};
   const own = credentialHeaders(config);
+  const adds = Object.keys(statics).length > 0 || Object.keys(own).length > 0;
   const parameter = credentialParameter(config);
   return {
     uncarried: (token) => (token && !FIELD_VALUE.test(token.reveal()) ? 'access token' : uncarried),
-    headers: (given, token) =>
-      token
-        ? { ...statics, ...given, ...own, authorization: `Bearer ${token.reveal()}` }
-        : { ...statics, ...given, ...own },
+    headers: (given, token) => {
+      if (token) return { ...statics, ...given, ...own, authorization: `Bearer ${token.reveal()}` };
+      return adds ? { ...statics, ...given, ...own } : given;
+    },
     url: (given) => (parameter === undefined ? given : withParameter(given, parameter, config.credential ?? '')),
   };
 }

@@ -16,6 +16,7 @@ const UNKNOWN = new Set([-32601, -32602]);
 
 /** The caller's parameters without what a caller may not say for us. */
 export function withoutHopMeta(params: Params): Params {
+  if (params._meta === undefined) return params;
   const { _meta, ...rest } = params;
   if (!isRecord(_meta)) return rest;
   const kept = Object.entries(_meta).filter(([key]) => !key.startsWith(HOP_PREFIX) && key !== 'progressToken');

@@ -103,7 +103,7 @@ export class HttpCarrier implements Carrier {
   async request(message: Message, options: RequestOptions): Promise<'ended'> {
     const agreed = this.#options.agreed();
     const { era } = agreed;
-    const headers = { ...options.headers, ...headersOf(agreed) };
+    const headers = Object.assign(headersOf(agreed), options.headers);
     if (era === 'modern') {
       headers['mcp-method'] = message.method;
       const subject = message.params[NAMED_BY[message.method] ?? ''];

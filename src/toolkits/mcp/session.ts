@@ -20,6 +20,8 @@ export type SessionHooks = {
 export const RELISTEN_MS = { first: 1_000, longest: 60_000 };
 const GOODBYE_MS = 2_000;
 const CALLER_PREFIX = 'io.modelcontextprotocol/';
+const CAPABILITIES = `${CALLER_PREFIX}clientCapabilities`;
+const LOG_LEVEL = `${CALLER_PREFIX}logLevel`;
 
 type SessionParts = {
   client: Client;
@@ -217,9 +219,9 @@ export class Session {
     const meta: Params = {
       ...(params._meta as Params | undefined),
       ...this.#envelope,
-      [`${CALLER_PREFIX}clientCapabilities`]: client ? forwarded(client) : {},
+      [CAPABILITIES]: client ? forwarded(client) : {},
     };
-    if (client?.log_level !== undefined) meta[`${CALLER_PREFIX}logLevel`] = client.log_level;
+    if (client?.log_level !== undefined) meta[LOG_LEVEL] = client.log_level;
     return { ...params, _meta: meta };
   }
 }
