@@ -24,10 +24,14 @@ export type LegacyFake = {
   close(): Promise<void>;
 };
 
-/** A hand-written upstream of the legacy era, for what no well-behaved server does: each request is answered by a stream. */
+/**
+ * A hand-written upstream of the legacy era, for what no well-behaved server does: each request is answered by a stream.
+ * @param refusal the error of a request that is answered with HTTP 400 in place of a stream
+ */
 export async function startLegacyFake(
   answer: (request: Received, stream: AnswerStream) => void | Promise<void>,
   capabilities: Record<string, unknown> = { tools: {}, logging: {} },
+  refusal: (request: Received) => Record<string, unknown> | undefined = () => undefined,
 ): Promise<LegacyFake> {
   const received: Received[] = [];
   let sessions = 0;
@@ -57,6 +61,8 @@ export async function startLegacyFake(
         res.writeHead(200, { 'content-type': 'application/json', 'mcp-session-id': `s${sessions}` });
         return void res.end(JSON.stringify({ jsonrpc: '2.0', id: message.id, result }));
       }
+      const refused = refusal(request);
+      if (refused) return void res.writeHead(400).end(JSON.stringify({ jsonrpc: '2.0', id: message.id, ...refused }));
       res.writeHead(200, { 'content-type': 'text/event-stream' });
       const send = (one: Record<string, unknown>) =>
         void res.write(`event: message\ndata: ${JSON.stringify({ jsonrpc: '2.0', ...one })}\n\n`);

@@ -54,3 +54,53 @@ describe('an upstream that goes too far', () => {
     expect(await connection.request('tools/call', { name: 't' }, aCall())).toEqual(result);
   });
 });
+
+describe('an upstream of the legacy era that answers a call with HTTP 400', () => {
+  async function refusing(refused: Record<string, unknown>) {
+    const upstream = await startLegacyFake(
+      ({ id }, stream) => {
+        stream.send({ id, result: { content: [] } });
+        stream.end();
+      },
+      { tools: {} },
+      ({ params }) => (params.name === 'refused' ? refused : undefined),
+    );
+    const connection = openUpstream({ endpoint: upstream.url });
+    cleanup.push(upstream.close, () => connection.close());
+    const call = (name: string) =>
+      connection.request('tools/call', { name }, aCall()).catch((error: unknown) => error as Error);
+    const seen = (method: string) => upstream.methods().filter((one) => one === method).length;
+    return { call, seen };
+  }
+
+  it('is relayed where it answers our request, which is not sent again: it may have run', async () => {
+    const { call, seen } = await refusing({ error: { code: -32602, message: 'theirs', data: { field: 'a' } } });
+    expect(await call('refused')).toMatchObject({
+      name: 'RpcError',
+      code: -32602,
+      message: 'theirs',
+      data: { field: 'a' },
+    });
+    await call('other');
+    expect(seen('tools/call')).toBe(2);
+    expect(seen('initialize')).toBe(1);
+  });
+
+  it.each([-32000, -32001])(
+    'is relayed with %i, too, by which servers mean the session: the next call opens another',
+    async (code) => {
+      const { call, seen } = await refusing({ error: { code, message: 'no such session' } });
+      expect(await call('refused')).toMatchObject({ name: 'RpcError', code, message: 'no such session' });
+      expect(seen('tools/call')).toBe(1);
+      expect(await call('other')).toEqual({ content: [] });
+      expect(seen('initialize')).toBe(2);
+    },
+  );
+
+  it('has not run it where it answers no request: it is sent again in another session', async () => {
+    const { call, seen } = await refusing({ id: null, error: { code: -32000, message: 'no such session' } });
+    expect(await call('refused')).toMatchObject({ name: 'AppError', code: 'upstream_failed' });
+    expect(seen('tools/call')).toBe(2);
+    expect(seen('initialize')).toBe(2);
+  });
+});

@@ -119,8 +119,11 @@ function judgeEgress(egress: EgressError, label: string): Verdict {
 }
 
 function judgeStatus(error: unknown, status: number, label: string, session: { era?: string }): Verdict {
-  // A legacy server answers handlers' errors with 200; 400 and 404 come from its transport, before anything ran.
-  // A modern one answers a request that it understood with that request's id, which is no HTTP error of the SDK's.
+  const rpc = rpcErrorInBody(error);
+  // Perhaps its transport does not know our session, perhaps its handler failed: nobody can tell, so both are provided for.
+  if (rpc && error instanceof HttpFailure && error.answers) return { error: rpc, ran: 'perhaps', dropped: true };
+  // A legacy server answers handlers' errors with 200, or by the request's id; any other 400 or 404 comes from its
+  // transport, before anything ran. A modern one answers by the id as soon as it understood the request.
   const refused = status === 400 || (session.era === 'legacy' && status === 404);
   const fault = (text: string, ran: Verdict['ran'], dropped: boolean): Verdict => ({
     error: new AppError('upstream_failed', text, { cause: error }),
@@ -133,7 +136,6 @@ function judgeStatus(error: unknown, status: number, label: string, session: { e
       'no',
       true,
     );
-  const rpc = rpcErrorInBody(error);
   if (rpc) return { error: rpc, ran: 'perhaps', dropped: false };
   if (status === 403) {
     return fault(

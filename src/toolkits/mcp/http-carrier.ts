@@ -12,11 +12,14 @@ export class HttpFailure extends Error {
   override readonly name = 'HttpFailure';
   readonly status: number;
   readonly text: string;
+  /** Whether the text is a JSON-RPC error that answers the request by its id. */
+  readonly answers: boolean;
 
-  constructor(status: number, text: string) {
+  constructor(status: number, text: string, answers = false) {
     super(`HTTP ${status}`);
     this.status = status;
     this.text = text;
+    this.answers = answers;
   }
 }
 
@@ -75,11 +78,16 @@ async function errorText(response: Response): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** The JSON-RPC error with which a modern upstream explains a 400 or 404, if it is one to this request. */
-function explained(text: string, id: number): Params | undefined {
+/** By these codes transports of the legacy era mean a session that they do not know, also where they answer a request. */
+const SESSION_CODES = new Set([-32000, -32001]);
+
+type Explanation = Params & { error: { code: number } };
+
+/** The JSON-RPC error with which an upstream explains its HTTP status, if it is one to this request. */
+function explained(text: string, id: number): Explanation | undefined {
   try {
     const body = JSON.parse(text) as { id?: unknown; error?: { code?: unknown } };
-    return body.id === id && typeof body.error?.code === 'number' ? (body as Params) : undefined;
+    return body.id === id && typeof body.error?.code === 'number' ? (body as Explanation) : undefined;
   } catch {
     return undefined;
   }
@@ -114,9 +122,12 @@ export class HttpCarrier implements Carrier {
     if (!response.ok) {
       const text = await errorText(response);
       const { status } = response;
-      const error = era === 'modern' && (status === 400 || status === 404) ? explained(text, message.id) : undefined;
-      if (!error) throw new HttpFailure(status, text);
-      options.receive(error, text.length);
+      // In the legacy era a 404 says that the session is gone, whatever its body says.
+      const tells = status === 400 || (status === 404 && era === 'modern');
+      const answer = tells ? explained(text, message.id) : undefined;
+      const ofSession = era === 'legacy' && answer !== undefined && SESSION_CODES.has(answer.error.code);
+      if (!answer || ofSession) throw new HttpFailure(status, text, ofSession);
+      options.receive(answer, text.length);
       return 'ended';
     }
     const type = response.headers.get('content-type') ?? '';
