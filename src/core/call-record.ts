@@ -1,4 +1,5 @@
 import type { ErrorCode } from './errors.ts';
+import { nestsDeeperThan } from './json-depth.ts';
 
 /** How a call through a gateway can end. Closed: the database refuses any other. */
 export const CALL_OUTCOMES = [
@@ -104,6 +105,8 @@ export function storableText(text: string): string {
 
 /** Larger arguments are told by their size alone. In characters of their JSON. */
 export const MAX_ARGUMENTS = 8_192;
+/** Nobody reads deeper, and neither JSON nor the database takes any depth. */
+const MAX_LEVELS = 100;
 
 function storable(value: unknown): unknown {
   if (typeof value === 'string') return value.toWellFormed().replaceAll('\0', '\ufffd');
@@ -112,8 +115,11 @@ function storable(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [storable(key), storable(item)]));
 }
 
-/** Arguments as jsonb can hold them, or their size where they are too large. */
+/** Arguments as jsonb can hold them, or why they are left out: too large, or nested too deep. */
 export function storableArguments(value: unknown): unknown {
+  const size = jsonSize(value);
+  if (size > MAX_ARGUMENTS) return { omitted: `${size} characters` };
+  if (nestsDeeperThan(value, MAX_LEVELS)) return { omitted: `nested more than ${MAX_LEVELS} levels deep` };
   const { length } = JSON.stringify(value) ?? '';
   return length > MAX_ARGUMENTS ? { omitted: `${length} characters` } : storable(value ?? null);
 }

@@ -303,6 +303,17 @@ describe('the rules of the records', () => {
     expect(jsonSize({ text: 'x'.repeat(1_000_000) })).toBe(JSON.stringify({ text: 'x'.repeat(1_000_000) }).length);
   });
 
+  it('leave arguments out that are nested without end, however many they are', () => {
+    const nested = (levels: number) => {
+      let deep: unknown = { end: true };
+      for (let level = 0; level < levels; level += 1) deep = level % 2 === 0 ? [deep] : { deep };
+      return deep;
+    };
+    expect(storableArguments(nested(50))).toEqual(nested(50));
+    expect(storableArguments(nested(1_000))).toEqual({ omitted: 'nested more than 100 levels deep' });
+    expect(storableArguments(nested(100_000))).toEqual({ omitted: expect.stringMatching(/^\d+ characters$/) });
+  });
+
   it('store arguments that PostgreSQL can read back', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {

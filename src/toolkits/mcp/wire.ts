@@ -100,11 +100,8 @@ export class Wire {
     const leave = () => this.#giveUp(id, exchange, call.signal.reason);
     call.signal.addEventListener('abort', leave, { once: true });
     this.#limits.watch(exchange);
-    const followed = call.onprogress && {
-      ...params,
-      _meta: { ...(params._meta as Params | undefined), progressToken: id },
-    };
-    const message = { jsonrpc: '2.0', id, method, params: followed ?? params };
+    const meta = call.onprogress ? { ...(params._meta as Params | undefined), progressToken: id } : params._meta;
+    const message = { jsonrpc: '2.0', id, method, params: meta === undefined ? params : { ...params, _meta: meta } };
     this.#carrier
       .request(message, {
         signal: exchange.given_up,
