@@ -69,7 +69,7 @@ export function paramHeaders(wanted: readonly ParamHeader[], args: unknown): Rec
   return headers;
 }
 
-const DECIMAL = /^-?\d+(\.\d+)?$/;
+const DECIMAL = /^-?\d+$|^-?\d+\.\d+$/;
 
 function agrees(given: string | null, value: unknown): boolean {
   const text = textOf(value);

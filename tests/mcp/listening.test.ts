@@ -84,7 +84,7 @@ async function free(gateway: Gateway): Promise<number> {
   );
   const opened = open.filter(({ headers }) => headers.get('content-type') === 'text/event-stream').length;
   end.abort();
-  await Promise.all(open.map(({ body }) => body?.cancel().catch(() => undefined)));
+  await Promise.allSettled(open.map(async ({ body }) => body?.cancel()));
   return opened;
 }
 
