@@ -191,6 +191,7 @@ class Face implements McpFace {
     } catch {
       return undefined;
     }
+    if (mayNestDeeply(text) && refusedDepth(body)) return undefined;
     return this.#call(post, body, viewer);
   }
 

@@ -1,12 +1,12 @@
 import { createHmac } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { getRequestListener } from '@hono/node-server';
 import { systemClock, systemRandom } from '../../src/clock.ts';
 import { type AccessRules, accessRules } from '../../src/core/access-rule.ts';
 import type { ConnectionConfig } from '../../src/core/connection.ts';
 import { mcpConfigSchema } from '../../src/core/connection.ts';
 import { toAppError } from '../../src/core/errors.ts';
+import type { RequestHead } from '../../src/core/plain-post.ts';
 import type {
   CatalogEntry,
   Connection,
@@ -17,6 +17,7 @@ import type {
   PublishedName,
   Toolkit,
 } from '../../src/core/ports.ts';
+import type { Principal } from '../../src/core/principal.ts';
 import { Secret } from '../../src/core/redact.ts';
 import { NOTHING_LISTED } from '../../src/core/upstream-catalog.ts';
 import { createEgress } from '../../src/egress.ts';
@@ -25,6 +26,7 @@ import type { CatalogDeps } from '../../src/flows/catalog.ts';
 import { createCatalog } from '../../src/flows/catalog.ts';
 import type { Catalog } from '../../src/flows/catalog-api.ts';
 import { createToolCall, type ToolCall } from '../../src/flows/tool-call.ts';
+import { listen as listenAsServed } from '../../src/listen.ts';
 import { createMcpFace, type McpFace, type McpFaceDeps } from '../../src/mcp/face.ts';
 import { createMcpToolkit } from '../../src/toolkits/mcp/index.ts';
 import { createMemoryDatabase } from '../support/memory-tables.ts';
@@ -193,21 +195,25 @@ export async function openGateway(options: GatewayOptions = {}): Promise<Gateway
     random: systemRandom,
     ...options.face,
   });
-  const server = createServer(
-    getRequestListener(async (request) => {
-      const actor = request.headers.get(ACTOR_HEADER) ?? 'apikey:a';
-      const part = /^\/mcp\/([^/]+)$/.exec(new URL(request.url).pathname)?.[1];
+  const caller = ({ headers, url }: RequestHead): [Principal, string | undefined] => {
+    const actor = headers.get(ACTOR_HEADER) ?? 'apikey:a';
+    const part = /^\/mcp\/([^/]+)$/.exec(new URL(url, 'http://127.0.0.1').pathname)?.[1];
+    return [{ ...PRINCIPAL, actor, access: options.access ?? ALL }, part];
+  };
+  const listener = await listenAsServed({ host: '127.0.0.1', port: 0 });
+  listener.serve({
+    fetch: async (request) => {
       try {
-        return await face.handle(request, { ...PRINCIPAL, actor, access: options.access ?? ALL }, part);
+        return await face.handle(request, ...caller(request));
       } catch (error) {
         return new Response(null, { status: toAppError(error).status });
       }
-    }),
-  );
-  const port = await listen(server);
+    },
+    post: (post) => face.post(post, ...caller(post)),
+  });
   await catalog.start();
   return {
-    url: `http://127.0.0.1:${port}/mcp`,
+    url: `${listener.origin}/mcp`,
     catalog,
     toolCall,
     face,
@@ -221,7 +227,7 @@ export async function openGateway(options: GatewayOptions = {}): Promise<Gateway
     async close() {
       await face.close();
       await catalog.close();
-      await stop(server);
+      await listener.close(Promise.resolve());
     },
   };
 }
