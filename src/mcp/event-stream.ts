@@ -37,12 +37,12 @@ export class EventStream {
 
   /** One message, as JSON. */
   message(json: string, weight: Weight): void {
-    this.#write(`event: message\ndata: ${json}\n\n`, weight);
+    this.frame(`event: message\ndata: ${json}\n\n`, weight);
   }
 
   /** Something for whoever takes a silent connection for a dead one; nobody needs it who has not read what came before. */
   keepalive(): void {
-    if (this.#waiting.length === 0) this.#write(': keepalive\n\n', 'told');
+    if (this.#waiting.length === 0) this.frame(': keepalive\n\n', 'told');
   }
 
   close(): void {
@@ -50,7 +50,15 @@ export class EventStream {
     if (this.#waiting.length === 0) this.#controller.close();
   }
 
-  #write(text: string, weight: Weight): void {
+  /** What came before it may be lost: whoever reads is to know that this is not the end. */
+  fail(error: unknown): void {
+    this.#closing = true;
+    this.#waiting = [];
+    this.#controller.error(error);
+  }
+
+  /** One event, as it is written. */
+  frame(text: string, weight: Weight): void {
     this.#waiting.push({ text, weight });
     if (weight !== 'kept') this.#droppable += text.length;
     if (this.#wanted) this.#flush();

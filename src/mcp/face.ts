@@ -23,6 +23,7 @@ import { refusedParamHeader } from './param-headers.ts';
 import { isLegacyCall, MODERN, mayBePlainCall } from './plain-call.ts';
 import { createModernServer, type ServerDeps } from './protocol-server.ts';
 import { createRequestStates } from './request-state.ts';
+import { bounded } from './sdk-stream.ts';
 import { DEFAULT_SUSPENSION, SuspendedCalls, type SuspensionSettings } from './suspended-calls.ts';
 
 export type McpFaceDeps = {
@@ -174,7 +175,7 @@ class Face implements McpFace {
     const method = methodOf(body);
     if (method === 'subscriptions/listen') return this.#streams.open(request, body as Record<string, unknown>, viewer);
     this.#routed.set(request, { viewer, method });
-    return this.#modern.fetch(request, body === undefined ? {} : { parsedBody: body });
+    return bounded(await this.#modern.fetch(request, body === undefined ? {} : { parsedBody: body }));
   }
 
   async post(post: PlainPost, principal: Principal, connection?: string): Promise<PlainAnswer | Response | undefined> {

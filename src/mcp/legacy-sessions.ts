@@ -9,6 +9,7 @@ import { missingSession, tooManySessions, unknownSession, wrongMethod } from './
 import { LegacyCalls } from './legacy-call.ts';
 import { isLegacyCall } from './plain-call.ts';
 import { createLegacyServer, type ServerDeps, sendListChanged } from './protocol-server.ts';
+import { bounded } from './sdk-stream.ts';
 
 export type LegacySessionSettings = {
   /** A session without a request or an open stream for this long is ended; its client initializes again. */
@@ -41,33 +42,6 @@ export type LegacySessionDeps = {
   maxBodyBytes: number;
   settings: LegacySessionSettings;
 };
-
-/** Tells when a response's stream is over, whoever ends it. */
-function watched(response: Response, ended: () => void): Response {
-  if (!response.body) {
-    ended();
-    return response;
-  }
-  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      try {
-        const { value, done } = await reader.read();
-        if (!done) return controller.enqueue(value);
-        ended();
-        controller.close();
-      } catch (error) {
-        ended();
-        controller.error(error);
-      }
-    },
-    async cancel(reason) {
-      ended();
-      await reader.cancel(reason);
-    },
-  });
-  return new Response(body, response);
-}
 
 /** A session serves whoever opened it for as long as they may use what they might use then. */
 function sameViewer(a: Viewer, b: Viewer): boolean {
@@ -125,11 +99,7 @@ export class LegacySessions {
       session.calls.hear(body);
       const response = await session.transport.handleRequest(request, body === undefined ? {} : { parsedBody: body });
       // A stream of notifications, and a call that is answered as a stream, keep their session alive until they end.
-      if (response.body && response.headers.get('content-type')?.includes('text/event-stream')) {
-        return watched(response, ended);
-      }
-      ended();
-      return response;
+      return bounded(response, ended);
     } catch (error) {
       ended();
       throw error;

@@ -4,6 +4,7 @@ import type { ListKind } from '../core/ports.ts';
 import type { Viewer } from '../flows/catalog-api.ts';
 import { stopping } from './http-replies.ts';
 import { createModernServer, type ServerDeps } from './protocol-server.ts';
+import { bounded } from './sdk-stream.ts';
 import { followListed } from './subscriptions.ts';
 
 type Params = Record<string, unknown>;
@@ -102,7 +103,7 @@ export class ListenStreams {
       const updated = (uri: string, params: Params) => bus.publish({ kind: 'resource_updated', uri, params });
       const parsedBody = await followListed(this.#deps, viewer, body, updated, end.signal);
       if (end.signal.aborted) return this.#closed ? stopping() : nobody();
-      return await handler.fetch(request, { parsedBody });
+      return bounded(await handler.fetch(request, { parsedBody }));
     } finally {
       // Refused, failed, or nothing of what it asks for can be told: there is no stream that would end.
       if (!bus.heard) stop();
