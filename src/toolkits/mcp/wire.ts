@@ -137,7 +137,8 @@ export class Wire {
       return true;
     }
     const exchange = typeof id === 'number' || typeof id === 'string' ? this.#pending.get(Number(id)) : undefined;
-    if (!exchange) return false;
+    // On the stream of one call, nothing answers another one: that may be somebody else's.
+    if (!exchange || (from && from.exchange !== exchange)) return false;
     this.#settle(exchange, message, from?.bytes ?? Number.POSITIVE_INFINITY);
     return true;
   }
