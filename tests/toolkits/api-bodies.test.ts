@@ -201,6 +201,22 @@ describe('an answer by its type', () => {
     expect((await invoke(openApi({ base_url: origin }), read)).body).toEqual(shown);
   });
 
+  it.each([
+    ['{"id":12345678901234567890,"n":-9007199254740993}', { id: '12345678901234567890', n: '-9007199254740993' }],
+    ['[9007199254740991, 1234567890123456, 0.12345678901234567, 1.2345678901234567e-3]', null],
+    [
+      String.raw`["\\",9007199254740993,"a \" 12345678901234567890"]`,
+      ['\\', '9007199254740993', 'a " 12345678901234567890'],
+    ],
+    ['12345678901234567890', '12345678901234567890'],
+  ])('keeps each digit of %s', async (sent, shown) => {
+    const origin = await serve((response) => response.writeHead(200, { 'content-type': 'application/json' }).end(sent));
+    const answer = await invoke(openApi({ base_url: origin }), read);
+    expect(answer.body).toEqual(shown ?? JSON.parse(sent));
+    const hint = expect.stringContaining('beyond 2^53');
+    expect(answer.hint).toEqual(shown === null ? null : hint);
+  });
+
   it('is decoded by its charset', async () => {
     const origin = await serve((response) =>
       response.writeHead(200, { 'content-type': 'text/plain; charset=iso-8859-1' }).end(Buffer.from([0xe9])),

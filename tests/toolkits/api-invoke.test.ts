@@ -87,6 +87,8 @@ describe('a call by method and path', () => {
     [{ path: '/a', path_params: { a: 1 } }, 'path_params'],
     [{ path: '/a', method: 'TRACE' }, 'method'],
     [{ path: '/a', querry: 'x' }, 'querry is not a known field'],
+    [{ path: '/a', query_params: { id: [1, 2 ** 60] } }, 'query_params.id[1] is beyond 2^53'],
+    [{ path: '/a', method: 'POST', body: { a: { id: 2 ** 53 } } }, 'body.a.id is beyond 2^53'],
     [{ path: '/a', timeout_seconds: -1 }, 'timeout_seconds'],
     [{}, 'path is needed'],
     [{ operation_id: 'x' }, 'operation_id'],

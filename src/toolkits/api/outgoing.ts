@@ -1,6 +1,7 @@
 import type { ConnectionConfig } from '../../core/connection.ts';
 import { credentialParameter } from '../credential-headers.ts';
 import { type InvokeArguments, isSafe, METHODS } from './arguments.ts';
+import { inexactAt, LOSES_DIGITS } from './exact-numbers.ts';
 import { headerFaults } from './header-rules.ts';
 import { mediaType } from './media-type.ts';
 import type { Description, Issue, Operation, RequestParts } from './openapi/description.ts';
@@ -158,6 +159,13 @@ export function writeRequest(
   if (args.path === undefined) return refuse('path', 'is needed, with method, where no operation_id is given');
   if (args.path_params || args.cookies) {
     return refuse(args.path_params ? 'path_params' : 'cookies', 'belongs to calls with operation_id; leave it out');
+  }
+  const lossy = { query_params: inexactAt(args.query_params), body: inexactAt(args.body) };
+  if (lossy.query_params !== undefined) {
+    return refuse(`query_params${lossy.query_params}`, `${LOSES_DIGITS}: write it as a text`);
+  }
+  if (lossy.body !== undefined) {
+    return refuse(`body${lossy.body}`, `${LOSES_DIGITS}: write the whole body as its JSON text`);
   }
   const method = args.method ?? 'GET';
   const headers = new Headers();

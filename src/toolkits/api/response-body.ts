@@ -1,5 +1,6 @@
 import { AppError } from '../../core/errors.ts';
 import { WholeResponse } from '../../core/responses.ts';
+import { withLongNumbersAsTexts } from './exact-numbers.ts';
 import { charsetOf, type MediaKind, mediaKind, mediaType } from './media-type.ts';
 import type { Reservation } from './memory-budget.ts';
 
@@ -13,7 +14,8 @@ const COST_PER_CONTAINER = 64;
 
 export type ReadBody =
   | { type: 'none' }
-  | { type: 'json'; value: unknown }
+  /** `long`: whole numbers beyond 2^53 are texts in it. */
+  | { type: 'json'; value: unknown; long: boolean }
   /** `cut`: why this is not all of it. */
   | { type: 'text'; text: string; cut: 'limit' | 'time' | 'broken' | null }
   | { type: 'embedded'; media_type: string; blob: string }
@@ -131,7 +133,8 @@ function readText(collected: Collected, contentType: string | null, json: boolea
     if (levels > MAX_LEVELS) return { type: 'text', text, cut };
     if (!options.reservation.grow(count * COST_PER_CONTAINER)) throw overloaded();
     try {
-      return { type: 'json', value: JSON.parse(text) as unknown };
+      const exact = withLongNumbersAsTexts(text);
+      return { type: 'json', value: JSON.parse(exact) as unknown, long: exact !== text };
     } catch {
       // Not what its type says: shown as it came.
     }

@@ -122,6 +122,9 @@ function bodyHint({ body, limit_seconds, gateway_path }: Answer): string[] {
       `The body is ${what}, so it was not read. A program can fetch it through ${gateway_path}/… of this server.`,
     ];
   }
+  if (body.type === 'json' && body.long) {
+    return ['Whole numbers beyond 2^53 are shown as texts, so that no digit is lost; send them as texts, too.'];
+  }
   if (body.type !== 'text' || body.cut === null) return [];
   if (body.cut === 'limit') {
     return ['The body was cut at the limit of the connection. Ask for less: a page, a filter, fewer fields.'];

@@ -14,6 +14,16 @@ describe('a body that is not as described is told how to be corrected', () => {
     [pet, { nmae: 'Rex' }, 'body.name: is missing; "nmae" was given.'],
     [pet, { name: 5 }, 'body.name: must be a text; got 5: write "5".'],
     [pet, { name: 'R', age: '5' }, 'body.age: must be a whole number; got the text "5": write 5 without quotes.'],
+    [
+      pet,
+      { name: 'R', age: 2 ** 60 },
+      'body.age: is beyond 2^53, where a number loses its last digits: call by method and path, with the whole body as its JSON text.',
+    ],
+    [
+      pet,
+      { name: 'R', age: '9007199254740993' },
+      'body.age: must be a whole number; got the text "9007199254740993": call by method and path, with the whole body as its JSON text.',
+    ],
     [pet, { name: 'R', age: 1.5 }, 'body.age: must be a whole number; got 1.5.'],
     [
       pet,

@@ -1,3 +1,4 @@
+import { isInexact, LOSES_DIGITS } from '../exact-numbers.ts';
 import type { Check, CheckContext } from './check-context.ts';
 import type { Issue } from './description.ts';
 import type { Document } from './document.ts';
@@ -51,7 +52,7 @@ function checkSchema(
   if (schema === undefined) return [];
   if (given === null && isNullable(schema)) return [];
   const value = context.wire ? asOnTheWire(given, typesOf(schema)) : given;
-  const mistyped = typeIssue(schema, value, at, context);
+  const mistyped = digitsIssue(schema, given, at, context) ?? typeIssue(schema, value, at, context);
   if (mistyped !== undefined) return [mistyped];
   return [
     ...choiceIssues(schema, value, at, context),
@@ -83,6 +84,15 @@ function asOnTheWire(value: unknown, types: readonly SchemaType[] | undefined): 
   return value;
 }
 
+function writtenExactly({ wire }: CheckContext): string {
+  return wire ? 'write it as a text' : 'call by method and path, with the whole body as its JSON text';
+}
+
+function digitsIssue(schema: DocumentNode, given: unknown, at: string, context: CheckContext): Issue | undefined {
+  if (!isInexact(given) || !typesOf(schema)?.includes('integer')) return undefined;
+  return { at, message: `${LOSES_DIGITS}: ${writtenExactly(context)}.` };
+}
+
 function typeOf(value: unknown): SchemaType {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'array';
@@ -107,13 +117,16 @@ function correction(schema: DocumentNode, types: readonly SchemaType[], value: u
     if (types.includes('array')) return `: write [${JSON.stringify(value.slice(0, 40))}]`;
     const bare = value.trim();
     const numeral = (types.includes('integer') || types.includes('number')) && isNumeral(bare);
+    if (numeral && isInexact(Number(bare))) return `: ${writtenExactly(context)}`;
     if (numeral || (types.includes('boolean') && /^(?:true|false)$/.test(bare)))
       return `: write ${bare} without quotes`;
     if (types.includes('object') && /^\s*\{/.test(value)) return ': write the object itself, not its JSON as a text';
   }
   const scalar = typeof value === 'number' || typeof value === 'boolean';
   if (types.includes('string') && scalar) {
-    return context.wire ? ': too large to be exact, write it as a text' : `: write "${String(value)}"`;
+    return context.wire || isInexact(value)
+      ? ': too large to be exact, write it as a text'
+      : `: write "${String(value)}"`;
   }
   return '';
 }
