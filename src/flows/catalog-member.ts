@@ -6,6 +6,7 @@ import type { Clock, Connection, ListKind, Log, Random, ToolkitConnection, Upstr
 import type { Instant } from '../core/token-set.ts';
 import { changedLists } from '../core/upstream-catalog.ts';
 import { readUpstream } from './catalog-listing.ts';
+import { countedUpstream } from './counted-upstream.ts';
 import type { ToolChanges } from './tool-changes.ts';
 
 export const MEMBER_STATES = ['ok', 'unavailable', 'needs_person'] as const;
@@ -67,6 +68,7 @@ export class CatalogMember {
   readonly connection: Connection;
   readonly upstream: ToolkitConnection;
   readonly #deps: MemberDeps;
+  readonly #idle: () => Promise<void>;
   readonly #closed = new AbortController();
   #wake = new AbortController();
   #wanted = new Set<ListKind>();
@@ -84,7 +86,9 @@ export class CatalogMember {
   constructor(connection: Connection, upstream: ToolkitConnection, known: UpstreamCatalog, deps: MemberDeps) {
     this.key = connection.key;
     this.connection = connection;
-    this.upstream = upstream;
+    const counted = countedUpstream(upstream);
+    this.upstream = counted.upstream;
+    this.#idle = counted.idle;
     this.#deps = deps;
     this.#known = known;
     this.#listed_at = known.listed_at;
@@ -159,6 +163,13 @@ export class CatalogMember {
 
   async close(): Promise<void> {
     this.#closed.abort();
+    await this.upstream.close();
+  }
+
+  /** Another takes its place: closes once the calls under way are through, which an edit shall not cost. */
+  async retire(): Promise<void> {
+    this.#closed.abort();
+    await this.#idle();
     await this.upstream.close();
   }
 

@@ -48,6 +48,8 @@ const PUBLISH_MS = 20;
 class LiveCatalog implements Catalog {
   readonly #deps: CatalogDeps;
   readonly #members = new Map<string, CatalogMember>();
+  /** No longer members, and not closed yet. */
+  readonly #ending = new Set<CatalogMember>();
   readonly #listeners = new Set<(changes: readonly CatalogChange[]) => void>();
   readonly #closed = new AbortController();
   readonly #limited = limiter(LISTINGS_AT_ONCE);
@@ -136,7 +138,7 @@ class LiveCatalog implements Catalog {
     const open = this.#members.get(label);
     const same = open?.connection.incarnation === connection.incarnation;
     if (open && same && open.connection.revision >= connection.revision) return;
-    if (open) this.#drop(label, open);
+    if (open) this.#drop(label, open, same ? open.retire() : open.close());
     const toolkit = this.#deps.toolkits.get(connection.key.kind);
     if (connection.issues.length === 0 && toolkit) this.#open(connection, toolkit, open && same ? open : undefined);
     const now = this.#members.get(label);
@@ -161,7 +163,7 @@ class LiveCatalog implements Catalog {
     this.#memory.forget(label);
     this.#publisher.forget(key);
     if (!open) return;
-    this.#drop(label, open);
+    this.#drop(label, open, open.close());
     this.#changed(key, changedLists(open.knowledge, NOTHING_LISTED), false);
   }
 
@@ -209,7 +211,7 @@ class LiveCatalog implements Catalog {
     this.#closed.abort();
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#listeners.clear();
-    await Promise.allSettled([...this.#members.values()].map((member) => member.close()));
+    await Promise.allSettled([...this.#members.values(), ...this.#ending].map((member) => member.close()));
     this.#members.clear();
   }
 
@@ -230,9 +232,11 @@ class LiveCatalog implements Catalog {
     };
   }
 
-  #drop(label: string, member: CatalogMember): void {
+  #drop(label: string, member: CatalogMember, ended: Promise<void>): void {
     this.#members.delete(label);
-    member.close().catch((error: unknown) => this.#deps.log.debug('closing an upstream', { error: toAppError(error) }));
+    this.#ending.add(member);
+    const told = (error: unknown) => this.#deps.log.debug('closing an upstream', { error: toAppError(error) });
+    void ended.catch(told).finally(() => this.#ending.delete(member));
   }
 
   /** Of one connection; of all where notices may have been missed. */

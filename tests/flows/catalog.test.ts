@@ -1,7 +1,10 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { AppError } from '../../src/core/errors.ts';
 import { connection, EVERYTHING, entry, type GatewayOptions, MemoryStores, openGateway } from '../mcp/gateway.ts';
+import { deferred } from '../support/ports.ts';
 import { type FakeUpstream, fakeToolkit, fakeUpstream, tool } from './fake-toolkit.ts';
+
+type Params = Record<string, unknown>;
 
 const cleanup: Array<() => Promise<unknown>> = [];
 afterEach(async () => {
@@ -105,6 +108,38 @@ describe('the catalog', () => {
     await gateway.notifier.publish('connections', '');
     await vi.waitFor(() => expect(gateway.names()).toEqual(['a__x']));
     expect(b.closed).toBe(1);
+  });
+
+  it('lets the calls under way end when a connection is edited, and not when it is deleted or the server stops', async () => {
+    const called = (name: string) => ({ name, calls: fakeUpstream(tool('x')), answer: deferred<Params>() });
+    const [edited, deleted, stopped] = [called('a'), called('b'), called('c')];
+    const all = [edited, deleted, stopped];
+    for (const { calls, answer } of all) calls.answers['tools/call'] = answer.promise;
+    const gateway = await catalogOf(Object.fromEntries(all.map(({ name, calls }) => [name, calls])), {
+      connections: [],
+    });
+    const connections = all.map(({ name }) => connection(name, {}, 'one'));
+    for (const one of connections) gateway.add(one);
+    await vi.waitFor(() => expect(gateway.names()).toHaveLength(3));
+    const { signal } = new AbortController();
+    const results = all.map(({ name }) => {
+      const viewer = { ...EVERYTHING, connection: { kind: 'one', name } };
+      return gateway.toolCall.call(viewer, 'tools/call', { name: 'x' }, { signal });
+    });
+    for (const one of connections.slice(0, 1)) gateway.add({ ...one, revision: one.revision + 1000n });
+    gateway.memory.connections.delete('one/b');
+    await gateway.notifier.publish('connections', '');
+    await vi.waitFor(() => expect(deleted.calls.closed).toBe(1));
+    expect([edited.calls.opened, edited.calls.closed]).toEqual([2, 0]);
+    edited.answer.resolve({ content: [], from: 'the old one' });
+    expect(await results[0]).toMatchObject({ type: 'result', result: { from: 'the old one' } });
+    await vi.waitFor(() => expect(edited.calls.closed).toBe(1));
+    for (const one of connections.slice(2)) gateway.add({ ...one, revision: one.revision + 1000n });
+    await vi.waitFor(() => expect(stopped.calls.opened).toBe(2));
+    await gateway.catalog.close();
+    expect(stopped.calls.closed).toBe(2);
+    for (const { answer } of all) answer.resolve({ content: [] });
+    await Promise.all(results);
   });
 
   it.each([

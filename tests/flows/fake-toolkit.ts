@@ -3,7 +3,7 @@ import type { ListKind, Toolkit, ToolkitCall, ToolkitConnection, UpstreamTool } 
 export type FakeUpstream = {
   tools: UpstreamTool[];
   /** Answers of other methods, or what they fail with; without one of `server/discover`, it offers tools alone. */
-  answers: Record<string, Record<string, unknown> | Error>;
+  answers: Record<string, Record<string, unknown> | Promise<Record<string, unknown>> | Error>;
   fail: Error | undefined;
   calls: Array<{ method: string; params: Record<string, unknown>; call: ToolkitCall }>;
   opened: number;
