@@ -19,7 +19,7 @@ import { Deadlines } from './deadline.ts';
 import { DescribedApi, type DescriptionState } from './described-api.ts';
 import { type InvokeDeps, invoke } from './invoke.ts';
 import type { MemoryBudget } from './memory-budget.ts';
-import type { Issue, JsonOf, Operation, ParseDescription } from './openapi/description.ts';
+import type { Issue, Operation, ReadDescription } from './openapi/description.ts';
 import type { Outgoing } from './outgoing.ts';
 import { passThrough } from './passthrough.ts';
 import { methodHints, refusedCall, type ToolResult, toolResult } from './result.ts';
@@ -32,8 +32,7 @@ const METHOD_NOT_FOUND = -32_601;
 export type ApiConnectionDeps = {
   context: ToolkitContext;
   budget: MemoryBudget;
-  parse: ParseDescription;
-  json: JsonOf;
+  read: ReadDescription;
 };
 
 function issuesText(issues: readonly { path: string; message: string }[]): string {
@@ -62,12 +61,12 @@ export class ApiConnection implements ToolkitConnection {
   readonly #invoking: InvokeDeps;
   readonly #closed = new AbortController();
 
-  constructor({ context, budget, parse, json }: ApiConnectionDeps) {
+  constructor({ context, budget, read }: ApiConnectionDeps) {
     const { config } = context;
     const timeout = parseDuration(config.call_timeout ?? '') ?? CALL_TIMEOUT_MS;
     this.#context = context;
     this.#fetch = createAuthorizedFetch(context, new URL(String(config.base_url)).origin);
-    this.#described = new DescribedApi({ context, fetch: this.#fetch, parse, json, budget, timeout });
+    this.#described = new DescribedApi({ context, fetch: this.#fetch, read, budget, timeout });
     const deadlines = new Deadlines(context.clock);
     this.#invoking = { context, fetch: this.#fetch, budget, deadlines, call_timeout: timeout };
   }

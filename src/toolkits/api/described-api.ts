@@ -7,7 +7,7 @@ import { credentialHeader, credentialParameter } from '../credential-headers.ts'
 import { unreachable } from '../unreachable.ts';
 import { Deadlines } from './deadline.ts';
 import type { MemoryBudget } from './memory-budget.ts';
-import type { Description, JsonOf, ParseDescription, ParseOptions } from './openapi/description.ts';
+import type { Description, ParseOptions, ReadDescription } from './openapi/description.ts';
 
 /** What is known of an API's operations right now. */
 export type DescriptionState = {
@@ -22,8 +22,7 @@ const MAX_BYTES = 33_554_432;
 export type DescribedApiDeps = {
   context: ToolkitContext;
   fetch: AuthorizedFetch;
-  parse: ParseDescription;
-  json: JsonOf;
+  read: ReadDescription;
   budget: MemoryBudget;
   timeout: number;
 };
@@ -127,9 +126,8 @@ export class DescribedApi {
       this.#state = { ...this.#state, problem: null };
       return true;
     }
-    const { context, parse, json } = this.#deps;
-    const plain = await json(text);
-    const parsed = plain.ok ? parse(plain.text, parseOptions(context)) : plain;
+    const { context, read } = this.#deps;
+    const parsed = await read(text, parseOptions(context), context.clock);
     if (!parsed.ok) {
       const [first] = parsed.issues;
       const where = first?.at ? `${first.at}: ` : '';

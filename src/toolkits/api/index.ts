@@ -3,8 +3,7 @@ import type { ConfigSchema } from '../../core/connection.ts';
 import type { Toolkit } from '../../core/ports.ts';
 import { ApiConnection } from './connection.ts';
 import { MemoryBudget } from './memory-budget.ts';
-import { parseDescription } from './openapi/index.ts';
-import { createYamlReader } from './openapi/yaml-thread.ts';
+import { createDescriptionReader } from './openapi/description-reader.ts';
 
 export const DEFAULT_API_MEMORY_BYTES = 268_435_456;
 
@@ -16,14 +15,11 @@ export type ApiToolkitOptions = {
 /** Connections of kind `api`: any HTTP API, offered through the same few tools and as plain HTTP. */
 export function createApiToolkit(options: ApiToolkitOptions = {}): Toolkit {
   const budget = new MemoryBudget(options.memory_bytes ?? DEFAULT_API_MEMORY_BYTES);
-  const readYaml = createYamlReader();
+  const read = createDescriptionReader();
   return {
     kind: 'api',
     configSchema: apiConfigSchema as ConfigSchema,
     shared: { argument: 'connection' },
-    connect: (context) => {
-      const json = (text: string) => readYaml(text, context.clock);
-      return new ApiConnection({ context, budget, parse: parseDescription, json });
-    },
+    connect: (context) => new ApiConnection({ context, budget, read }),
   };
 }

@@ -1,3 +1,5 @@
+import type { Clock } from '../../../core/ports.ts';
+
 /** JSON Schema 2020-12, as shown to a model. */
 export type JsonSchema = boolean | { [keyword: string]: unknown };
 
@@ -132,8 +134,8 @@ export interface Description {
   build(operation: Operation, given: OperationArguments): BuiltRequest;
 }
 
-/** Takes as long as the text is, and nobody else is served meanwhile: large YAML is made JSON before, elsewhere. */
+/** Takes as long as the text is, and nobody else is served meanwhile. */
 export type ParseDescription = (text: string, options: ParseOptions) => ParsedDescription;
 
-/** YAML as JSON, without holding anybody up; JSON as it is. */
-export type JsonOf = (text: string) => Promise<{ ok: true; text: string } | { ok: false; issues: Issue[] }>;
+/** The same without holding anybody up for long, however large the text is. */
+export type ReadDescription = (text: string, options: ParseOptions, clock: Clock) => Promise<ParsedDescription>;

@@ -1,8 +1,9 @@
 import type { Issue } from './description.ts';
 import { asNode, type DocumentNode, listAt, member, nodeAt, textAt } from './document-node.ts';
+import { beginsLikeJson, jsonFault } from './json-text.js';
 import { readYaml } from './yaml-text.js';
 
-const MAX_BYTES = 33_554_432;
+export const MAX_BYTES = 33_554_432;
 /** `yaml` reads about 1 MB a second, `JSON.parse` more than 100. */
 const YAML_SHARE = 8;
 export const MAX_YAML_BYTES = MAX_BYTES / YAML_SHARE;
@@ -17,17 +18,6 @@ function refused(message: string): ReadDocument {
 
 function tooLarge(bytes: number, limit: number, what: string): ReadDocument {
   return refused(`The description has ${bytes} bytes; ${what} may have ${limit}. Leave out what is not called.`);
-}
-
-/** The text of a parser's complaint may quote the document: only its place is told. */
-function jsonFault(error: unknown, text: string): string {
-  const position = /position (\d+)/.exec(error instanceof Error ? error.message : '')?.[1];
-  const line = position === undefined ? undefined : text.slice(0, Number(position)).split('\n').length;
-  return `The description begins as JSON and is not: ${line === undefined ? 'it ends too early' : `see line ${line}`}.`;
-}
-
-export function beginsLikeJson(text: string): boolean {
-  return /^\s*[{[]/.test(text.slice(0, 1000));
 }
 
 function parsed(text: string, limit: number): { value: unknown } | ReadDocument {
@@ -56,8 +46,11 @@ function fromYaml(text: string): { value: unknown } | ReadDocument {
 /** JSON or YAML → its root object, the text's size bounded first. */
 export function readDocument(text: string, maxBytes = MAX_BYTES): ReadDocument {
   const read = parsed(text, maxBytes);
-  if (!('value' in read)) return read;
-  const root = asNode(read.value);
+  return 'value' in read ? rootOf(read.value) : read;
+}
+
+export function rootOf(value: unknown): ReadDocument {
+  const root = asNode(value);
   return root === undefined
     ? refused('The description is not an object: OpenAPI begins with "openapi": "3…" or "swagger": "2.0".')
     : { ok: true, root };

@@ -8,11 +8,12 @@ import type {
   OperationArguments,
   OperationDetails,
   ParseDescription,
+  ParsedDescription,
   ParseOptions,
   SearchPage,
 } from './description.ts';
 import { Document, readDocument, versionOf } from './document.ts';
-import { nodeAt, Sentences, shortened, textAt } from './document-node.ts';
+import { type DocumentNode, nodeAt, Sentences, shortened, textAt } from './document-node.ts';
 import { argumentsSchema, describeOperation } from './operation-details.ts';
 import { type ListedOperation, listOperations } from './operation-list.ts';
 import type { OperationView } from './operation-parts.ts';
@@ -25,6 +26,14 @@ export type * from './description.ts';
 
 const MAX_WARNINGS = 50;
 const TITLE_CHARACTERS = 200;
+
+type ReadParts = {
+  document: Document;
+  options: ParseOptions;
+  listed: readonly ListedOperation[];
+  search: OperationSearch;
+  warnings: readonly string[];
+};
 
 class ParsedApi implements Description {
   readonly title: string;
@@ -39,21 +48,18 @@ class ParsedApi implements Description {
   readonly #views = new WeakMap<ListedOperation, OperationView>();
   readonly #search: OperationSearch;
 
-  constructor(document: Document, options: ParseOptions) {
+  constructor({ document, options, listed, search, warnings }: ReadParts) {
     const info = nodeAt(document.root, 'info');
-    const warnings = new Sentences(MAX_WARNINGS);
-    if (document.version.drift !== undefined) warnings.add(document.version.drift);
     this.title = shortened(textAt(info, 'title')?.trim() ?? '', TITLE_CHARACTERS);
     this.version = shortened(textAt(info, 'version') ?? '', TITLE_CHARACTERS);
     this.format = document.version.label;
+    this.warnings = warnings;
+    this.operations = listed.map(({ operation }) => operation);
     this.#document = document;
     this.#options = options;
-    this.#listed = listOperations(document, options.base_url, warnings);
-    if (this.#listed.length === 0) warnings.add('The description has no operations.');
-    this.operations = this.#listed.map(({ operation }) => operation);
-    this.#byId = new Map(this.#listed.map((listed) => [listed.operation.id, listed]));
-    this.warnings = warnings.list();
-    this.#search = new OperationSearch(this.operations);
+    this.#listed = listed;
+    this.#byId = new Map(listed.map((one) => [one.operation.id, one]));
+    this.#search = search;
   }
 
   find(id: string): Operation | undefined {
@@ -124,6 +130,22 @@ function unescaped(segment: string): string {
   }
 }
 
+/** The work of `parseDescription` on what was parsed as JSON or YAML, in steps that take no time. */
+export function* describing(root: DocumentNode, options: ParseOptions): Generator<void, ParsedDescription> {
+  const version = versionOf(root);
+  if (version === undefined) {
+    const message = 'The description says neither "openapi": "3…" nor "swagger": "2.0": it is of another format.';
+    return { ok: false, issues: [{ at: 'openapi', message }] };
+  }
+  const document = new Document(root, version);
+  const warnings = new Sentences(MAX_WARNINGS);
+  if (version.drift !== undefined) warnings.add(version.drift);
+  const listed = yield* listOperations(document, options.base_url, warnings);
+  if (listed.length === 0) warnings.add('The description has no operations.');
+  const search = yield* OperationSearch.of(listed.map(({ operation }) => operation));
+  return { ok: true, description: new ParsedApi({ document, options, listed, search, warnings: warnings.list() }) };
+}
+
 /**
  * Reads an OpenAPI 3 or Swagger 2.0 description.
  * @see https://spec.openapis.org/oas/v3.1.1 https://spec.openapis.org/oas/v2.0
@@ -131,10 +153,9 @@ function unescaped(segment: string): string {
 export const parseDescription: ParseDescription = (text, options) => {
   const read = readDocument(text, options.max_bytes);
   if (!read.ok) return read;
-  const version = versionOf(read.root);
-  if (version === undefined) {
-    const message = 'The description says neither "openapi": "3…" nor "swagger": "2.0": it is of another format.';
-    return { ok: false, issues: [{ at: 'openapi', message }] };
+  const work = describing(read.root, options);
+  for (;;) {
+    const step = work.next();
+    if (step.done) return step.value;
   }
-  return { ok: true, description: new ParsedApi(new Document(read.root, version), options) };
 };

@@ -66,8 +66,12 @@ function idOf(node: DocumentNode, method: string, path: string): string {
   return own === undefined || own === '' ? `${method} ${path}` : own;
 }
 
-/** Every operation of the description, in its order; what cannot be one is left out and told. */
-export function listOperations(document: Document, baseUrl: string, warnings: Sentences): ListedOperation[] {
+/** Every operation of the description, in its order, path by path; what cannot be one is left out and told. */
+export function* listOperations(
+  document: Document,
+  baseUrl: string,
+  warnings: Sentences,
+): Generator<void, ListedOperation[]> {
   const ids = new Ids(warnings);
   const root = rootServerPath(document.root, document.version.major, baseUrl);
   if (root.drift !== undefined) warnings.add(root.drift);
@@ -78,6 +82,7 @@ export function listOperations(document: Document, baseUrl: string, warnings: Se
   };
   const listed: ListedOperation[] = [];
   for (const [rawPath, value] of entriesAt(document.root, 'paths')) {
+    yield;
     if (rawPath.startsWith('x-')) continue;
     const path = rawPath.startsWith('/') ? rawPath : `/${rawPath}`;
     if (path !== rawPath) warnings.add(`The path "${rawPath}" does not begin with a slash: it is read as "${path}".`);

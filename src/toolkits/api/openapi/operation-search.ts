@@ -46,20 +46,28 @@ function fingerprint(texts: Iterable<string>): string {
 }
 
 export class OperationSearch {
-  readonly #entries: Entry[];
+  readonly #entries: Entry[] = [];
   readonly #index = new WordIndex(WEIGHTS);
-  readonly #fingerprint: string;
+  #fingerprint = '';
 
-  /** @param operations fewer than a million */
-  constructor(operations: readonly Operation[]) {
-    this.#entries = operations.map((operation) => {
-      const { id, method, path, summary, tags } = operation;
-      const call = `${method} ${path}`;
-      const [ofId = 0, ofCall = 0] = this.#index.add([id, call, summary, tags.join(' ')]);
-      const said = ofId + ofCall;
-      return { operation, id: id.toLowerCase(), path: path.toLowerCase(), call: call.toLowerCase(), said };
-    });
-    this.#fingerprint = fingerprint(operations.map(({ id, summary }) => `${id} ${summary}`));
+  /** @param operations fewer than a million; taken up one by one */
+  static *of(operations: readonly Operation[]): Generator<void, OperationSearch> {
+    const search = new OperationSearch();
+    for (const operation of operations) {
+      search.#add(operation);
+      yield;
+    }
+    search.#fingerprint = fingerprint(operations.map(({ id, summary }) => `${id} ${summary}`));
+    return search;
+  }
+
+  #add(operation: Operation): void {
+    const { id, method, path, summary, tags } = operation;
+    const call = `${method} ${path}`;
+    const [ofId = 0, ofCall = 0] = this.#index.add([id, call, summary, tags.join(' ')]);
+    const said = ofId + ofCall;
+    const lower = { id: id.toLowerCase(), path: path.toLowerCase(), call: call.toLowerCase() };
+    this.#entries.push({ operation, ...lower, said });
   }
 
   search(query: string, { limit, cursor }: { limit: number; cursor?: string }): SearchPage {
