@@ -87,7 +87,9 @@ export function connectionFailure(error: AppError, key: ConnectionKey, publicUrl
   const base = publicUrl.replace(/\/+$/, '');
   const url = `${base}/connections/${encodeURIComponent(key.kind)}/${encodeURIComponent(key.name)}`;
   const connection = { kind: key.kind, name: key.name };
-  return { code: error.code, connection, message: error.message, action: ACTIONS[error.code] ?? 'retry_later', url };
+  // When to come again is said only of what may be done twice.
+  const action = (error.retry_after === undefined ? ACTIONS[error.code] : undefined) ?? 'retry_later';
+  return { code: error.code, connection, message: error.message, action, url };
 }
 
 /** What a model reads of it. */

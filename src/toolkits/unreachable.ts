@@ -10,6 +10,9 @@ const WHAT: Record<Exclude<EgressError['reason'], 'egress_refused'>, string> = {
   aborted: 'the request was cancelled',
 };
 
+/** Of what may simply be repeated: an upstream that was too slow is seldom fast at once. */
+const RETRY_AFTER_S = 5;
+
 /**
  * What the network said, as a person can act on it.
  * @param label the connection, `mcp/github`
@@ -24,5 +27,6 @@ export function unreachable(egress: EgressError, label: string, harmless = false
     : 'The call may have been carried out; check before you repeat it.';
   const after = egress.phase === 'not_sent' ? 'Nothing was sent; try again later.' : perhaps;
   const text = `The upstream of ${label} cannot be reached: ${WHAT[egress.reason]}. ${after}`;
-  return new AppError(egress.reason === 'timeout' ? 'timeout' : 'upstream_unreachable', text, { cause: egress });
+  if (egress.reason !== 'timeout') return new AppError('upstream_unreachable', text, { cause: egress });
+  return new AppError('timeout', text, { cause: egress, ...(harmless ? { retry_after: RETRY_AFTER_S } : {}) });
 }

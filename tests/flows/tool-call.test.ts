@@ -84,6 +84,15 @@ describe('a tool call', () => {
     expect(JSON.stringify(outcome)).toContain(url);
   });
 
+  it('that came to nothing in time, but changes nothing, may simply be repeated', async () => {
+    const { call } = callWith(async () => {
+      throw new AppError('timeout', 'What happened.', { retry_after: 5 });
+    });
+    const outcome = await call('crm__t', {}, { signal });
+    expect(outcome).toMatchObject({ result: { structuredContent: { error: { action: 'retry_later' } } } });
+    expect(JSON.stringify(outcome)).not.toContain('took effect');
+  });
+
   it('does not break the shape that the tool promises with an error of ours', async () => {
     const definition = tool('t', { outputSchema: { type: 'object', required: ['n'] } });
     const fail = async () => {

@@ -224,6 +224,13 @@ describe('an answer by its type', () => {
     expect((await invoke(openApi({ base_url: origin }), read)).body).toBe('é');
   });
 
+  it('is decoded by its byte order mark before all', async () => {
+    const origin = await serve((response) =>
+      response.writeHead(200, { 'content-type': 'application/json' }).end(Buffer.from('\ufeff{"a":"é"}', 'utf16le')),
+    );
+    expect((await invoke(openApi({ base_url: origin }), read)).body).toEqual({ a: 'é' });
+  });
+
   it.each([204, 304])('HTTP %i has none', async (status) => {
     const origin = await serve((response) => response.writeHead(status).end());
     expect(await invoke(openApi({ base_url: origin }), read)).toMatchObject({ status, body: null });

@@ -89,6 +89,11 @@ describe('a call by method and path', () => {
     [{ path: '/a', querry: 'x' }, 'querry is not a known field'],
     [{ path: '/a', query_params: { id: [1, 2 ** 60] } }, 'query_params.id[1] is beyond 2^53'],
     [{ path: '/a', method: 'POST', body: { a: { id: 2 ** 53 } } }, 'body.a.id is beyond 2^53'],
+    [{ path: '/a', headers: { 'X-A': ['x'] } }, 'headers.X-A must be a text'],
+    [
+      { path: '/a', method: 'POST', content_type: 'application/zip', body: { base64: '!!' } },
+      'body must be a text, or bytes as',
+    ],
     [{ path: '/a', timeout_seconds: -1 }, 'timeout_seconds'],
     [{}, 'path is needed'],
     [{ operation_id: 'x' }, 'operation_id'],
@@ -109,6 +114,22 @@ describe('a call by method and path', () => {
     expect(await invoke(opened, { path: '/a', query_params: { key: 'mine' } })).toMatchObject({ status: null });
     await invoke(opened, { path: '/a?q=%20x', query_params: { b: 'c d' } });
     expect(last()?.url).toBe('/a?q=%20x&b=c%20d&key=k+1');
+  });
+
+  it('writes header parameters as described, lists and objects, too', async () => {
+    const origin = await serve();
+    const header = (name: string, schema: object, rest: object = {}) => ({ name, in: 'header', schema, ...rest });
+    const parameters = [
+      header('X-Ids', { type: 'array', items: { type: 'integer' } }, { required: true }),
+      header('X-Filter', { type: 'object' }, { explode: true }),
+    ];
+    const paths = { '/a': { get: { operationId: 'a', parameters } } };
+    const opened = openApi({ base_url: origin, openapi_spec: JSON.stringify({ openapi: '3.0.3', paths }) });
+    const headers = { 'x-ids': [1, 2], 'X-Filter': { a: 1, b: 2 }, 'X-Other': 3 };
+    expect(await invoke(opened, { operation_id: 'a', headers })).toMatchObject({ status: 200 });
+    expect(last()?.headers).toMatchObject({ 'x-ids': '1,2', 'x-filter': 'a=1,b=2', 'x-other': '3' });
+    const { error } = await invoke(opened, { operation_id: 'a', headers: { 'X-Ids': '1,2' } });
+    expect(error).toContain('headers.X-Ids must be a list');
   });
 
   it('of the reading tool changes nothing', async () => {
@@ -159,6 +180,14 @@ describe('what the API answers', () => {
       hint: expect.stringContaining(hint),
     });
     expect(api.requests).toHaveLength(1);
+  });
+
+  it('as a redirect is told how to follow it without the key, however short that is', async () => {
+    const origin = await serve((_, response) => response.writeHead(302, { location: '/a?key=k1&b=2' }).end());
+    const config = { auth_mode: 'api_key', credential: 'k1', api_key_placement: 'query', api_key_param: 'key' };
+    const { hint, headers } = await invoke(openApi({ base_url: origin, ...config }), { path: '/' });
+    expect(hint).toContain('call with path /a?b=2.');
+    expect(headers.location).toBe('/a?b=2');
   });
 
   it('never shows the credential, even where the API echoes it', async () => {
@@ -279,7 +308,10 @@ describe('an API that cannot be reached', () => {
     const origin = await serve(() => undefined);
     const opened = openApi({ base_url: origin, call_timeout: '1s' });
     await expect(invoke(opened, { path: '/a', timeout_seconds: 0.05 })).rejects.toMatchObject({ code: 'timeout' });
-    await expect(invoke(opened, { path: '/a', timeout_seconds: 600 })).rejects.toMatchObject({ code: 'timeout' });
+    const get = invoke(opened, { path: '/a', timeout_seconds: 600 });
+    await expect(get).rejects.toMatchObject({ code: 'timeout', retry_after: 5 });
+    const post = invoke(opened, { method: 'POST', path: '/a', timeout_seconds: 0.05 });
+    await expect(post).rejects.toMatchObject({ code: 'timeout', retry_after: undefined });
   });
 
   it('is left when the caller leaves', async () => {

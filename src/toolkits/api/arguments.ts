@@ -11,7 +11,6 @@ export function isSafe(method: string): boolean {
 }
 
 const OPERATION_ID = 'The id of an operation as api_list_endpoints gives it: an operationId, or METHOD /path.';
-const scalar = z.union([z.string(), z.number(), z.boolean()]);
 const named = z.record(z.string(), z.unknown());
 
 export const listArguments = z.strictObject({
@@ -34,10 +33,11 @@ const requestShape = {
     .describe('Without operation_id: the path below the API’s base URL, such as /v1/items/42. Percent-encode values.'),
   path_params: named.optional().describe('With operation_id: the values of its path parameters, by name.'),
   query_params: named.optional().describe('Query parameters by name. A list is sent as the parameter repeated.'),
-  headers: z
-    .record(z.string(), scalar)
+  headers: named
     .optional()
-    .describe('Further request headers by name. Credentials are added by the platform and refused here.'),
+    .describe(
+      'Header parameters and further request headers by name. Credentials are added by the platform and refused here.',
+    ),
   timeout_seconds: z
     .number()
     .positive()

@@ -68,16 +68,23 @@ export function isReserved(config: ConnectionConfig, header: string): boolean {
 
 export type HeaderFault = { at: string; message: string };
 
-/** What is wrong with the headers that a caller wants to send; none: they may go. */
-export function headerFaults(config: ConnectionConfig, headers: Record<string, unknown>): HeaderFault[] {
+/**
+ * What is wrong with the headers that a caller wants to send; none: they may go.
+ * @param described whether a description says how a list or an object is written, and checks what comes of it
+ */
+export function headerFaults(
+  config: ConnectionConfig,
+  headers: Record<string, unknown>,
+  described: boolean,
+): HeaderFault[] {
   const faults: HeaderFault[] = [];
   for (const [name, value] of Object.entries(headers)) {
     const at = `headers.${name.slice(0, 100)}`;
     if (!HEADER_NAME.test(name)) faults.push({ at, message: 'is not a valid header name' });
     else if (isReserved(config, name)) {
       faults.push({ at, message: 'is set by the platform for this connection; leave it out' });
-    } else if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
-      faults.push({ at, message: 'must be a text' });
+    } else if (typeof value === 'object') {
+      if (!described) faults.push({ at, message: 'must be a text' });
     } else if (!HEADER_VALUE.test(String(value))) {
       faults.push({ at, message: 'must be one line of Latin-1 text' });
     }

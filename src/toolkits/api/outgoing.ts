@@ -5,6 +5,7 @@ import { inexactAt, LOSES_DIGITS } from './exact-numbers.ts';
 import { headerFaults } from './header-rules.ts';
 import { mediaType } from './media-type.ts';
 import type { Description, Issue, Operation, RequestParts } from './openapi/description.ts';
+import { bytesOf } from './openapi/form-body.ts';
 import { requestTarget } from './target.ts';
 
 export type Outgoing = {
@@ -34,13 +35,6 @@ function encoded(pairs: readonly [string, string][]): string {
 
 type WrittenBody = { ok: true; body?: string | Uint8Array; type?: string } | { ok: false; message: string };
 
-function bytesOf(body: unknown): Uint8Array | undefined {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return undefined;
-  const keys = Object.keys(body);
-  const base64 = (body as { base64?: unknown }).base64;
-  return keys.length === 1 && typeof base64 === 'string' ? Buffer.from(base64, 'base64') : undefined;
-}
-
 function parsesAsJson(text: string): boolean {
   try {
     JSON.parse(text);
@@ -60,7 +54,8 @@ function rawBody(body: unknown, given: string | undefined): WrittenBody {
     const guess = type === '' ? (parsesAsJson(body) ? 'application/json' : 'text/plain; charset=utf-8') : given;
     return { ok: true, body, ...(guess ? { type: guess } : {}) };
   }
-  const bytes = json ? undefined : bytesOf(body);
+  const alone = typeof body === 'object' && body !== null && Object.keys(body).length === 1;
+  const bytes = json || !alone ? undefined : bytesOf(body);
   if (bytes) return { ok: true, body: bytes, ...(given ? { type: given } : {}) };
   if (json) return { ok: true, body: JSON.stringify(body), type: given ?? 'application/json' };
   if (type === 'application/x-www-form-urlencoded' && typeof body === 'object' && body !== null) {
@@ -114,7 +109,9 @@ function described(
 
 /** Headers of the caller that the description does not know, and the body's type, on top of what is written so far. */
 function addHeaders(headers: Headers, given: Record<string, unknown>): void {
-  for (const [name, value] of Object.entries(given)) if (!headers.has(name)) headers.set(name, String(value));
+  for (const [name, value] of Object.entries(given)) {
+    if (typeof value !== 'object' && !headers.has(name)) headers.set(name, String(value));
+  }
 }
 
 function written(config: ConnectionConfig, request: Omit<Outgoing, 'url'>, path: string, query: string): Written {
@@ -145,7 +142,7 @@ export function writeRequest(
   args: InvokeArguments,
 ): Written {
   const given = args.headers ?? {};
-  const faults = headerFaults(config, given);
+  const faults = headerFaults(config, given, args.operation_id !== undefined);
   if (faults.length > 0) return { ok: false, issues: faults };
   if (args.operation_id !== undefined) {
     const found = described(args, description);

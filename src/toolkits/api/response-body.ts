@@ -83,10 +83,16 @@ async function collect(response: Response, limit: number, options: CollectOption
   return { bytes: Buffer.concat(chunks, size), cut, binary };
 }
 
+/** A byte order mark says more than a header does. @see https://encoding.spec.whatwg.org/#bom-sniff */
+function markedCharset([first, second]: Uint8Array): string | undefined {
+  if (first === 0xff && second === 0xfe) return 'utf-16le';
+  return first === 0xfe && second === 0xff ? 'utf-16be' : undefined;
+}
+
 function decode(bytes: Uint8Array, contentType: string | null, whole: boolean): string {
   let decoder: InstanceType<typeof TextDecoder>;
   try {
-    decoder = new TextDecoder(charsetOf(contentType));
+    decoder = new TextDecoder(markedCharset(bytes) ?? charsetOf(contentType));
   } catch {
     decoder = new TextDecoder();
   }

@@ -87,14 +87,17 @@ export type Answer = {
   parameter: string | undefined;
 };
 
-function statusHint({ response, request, base_url, raw }: Answer): string[] {
+function statusHint({ response, request, base_url, raw, parameter }: Answer): string[] {
   const { status, headers } = response;
   const location = headers.get('location');
   if (status >= 300 && status < 400 && location !== null) {
     const path = URL.canParse(location, request.url.href)
       ? belowBase(base_url, new URL(location, request.url))
       : undefined;
-    const next = path === undefined ? 'It leads away from this API.' : `To follow it, call with path ${path}.`;
+    const next =
+      path === undefined
+        ? 'It leads away from this API.'
+        : `To follow it, call with path ${withoutParameter(path, parameter)}.`;
     return [`The API redirects, and redirects are not followed. ${next}`];
   }
   const wait = headers.get('retry-after');

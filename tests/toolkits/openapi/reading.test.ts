@@ -185,6 +185,13 @@ describe('the servers of a description', () => {
     ]);
   });
 
+  it('of an operation alone are told where it is described', () => {
+    const servers = [{ url: 'https://uploads.example.org' }];
+    const description = described(api({ '/a': { get: { servers } }, '/b': { get: {} } }));
+    const told = description.operations.map((operation) => description.describe(operation).left_out);
+    expect(told).toEqual([[expect.stringContaining('https://uploads.example.org is not that of base_url')], []]);
+  });
+
   it('may be an operation’s own, and Swagger’s host and basePath', () => {
     const own = api(
       { '/a': { get: { servers: [{ url: 'https://api.example.com/upload' }] } } },

@@ -12,7 +12,7 @@ import {
   textAt,
 } from './document-node.ts';
 import { type PathTemplate, readTemplate } from './path-template.ts';
-import { ownServerPath, rootServerPath } from './server-path.ts';
+import { ownServerPath, rootServerPath, type ServerPath } from './server-path.ts';
 
 const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace', 'query'];
 const SUMMARY_CHARACTERS = 300;
@@ -27,6 +27,8 @@ export type ListedOperation = {
   template: PathTemplate;
   /** From `base_url` to the path. */
   serverPath: string;
+  /** What of the operation's own server is not followed. */
+  drift: string | undefined;
 };
 
 function summaryOf(node: DocumentNode, pathItem: DocumentNode): string {
@@ -75,10 +77,10 @@ export function* listOperations(
   const ids = new Ids(warnings);
   const root = rootServerPath(document.root, document.version.major, baseUrl);
   if (root.drift !== undefined) warnings.add(root.drift);
-  const serverPathOf = (node: DocumentNode, fallback: string, where: string): string => {
+  const serverOf = (node: DocumentNode, fallback: ServerPath, where: string): ServerPath => {
     const own = ownServerPath(node, baseUrl);
     if (own?.drift !== undefined) warnings.add(`${where}: ${own.drift}`);
-    return own?.path ?? fallback;
+    return own ?? fallback;
   };
   const listed: ListedOperation[] = [];
   for (const [rawPath, value] of entriesAt(document.root, 'paths')) {
@@ -93,7 +95,7 @@ export function* listOperations(
       continue;
     }
     const template = readTemplate(path);
-    const pathServer = serverPathOf(pathItem, root.path, path);
+    const pathServer = serverOf(pathItem, root, path);
     for (const key of Object.keys(pathItem)) {
       if (!METHODS.includes(key.toLowerCase())) continue;
       const method = key.toUpperCase();
@@ -114,8 +116,10 @@ export function* listOperations(
         warnings.add(`Only the first ${MAX_OPERATIONS} operations are listed.`);
         return listed;
       }
-      const serverPath = serverPathOf(node, pathServer, `${method} ${path}`);
-      listed.push({ operation, node, pathItem, template, serverPath });
+      const { path: serverPath, drift } = serverOf(node, pathServer, `${method} ${path}`);
+      // The whole description's own is told once, by the Test.
+      const own = drift === root.drift ? undefined : drift;
+      listed.push({ operation, node, pathItem, template, serverPath, drift: own });
     }
   }
   return listed;

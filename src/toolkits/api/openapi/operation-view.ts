@@ -150,7 +150,7 @@ function responsesOf(listed: ListedOperation, document: Document): Record<string
 }
 
 export function viewOperation(listed: ListedOperation, document: Document): OperationView {
-  const notes: string[] = [];
+  const notes: string[] = listed.drift === undefined ? [] : [listed.drift];
   const lost = (problem: string) => notes.push(`A parameter is left out: ${problem}.`);
   const nodes = [listed.pathItem, listed.node].flatMap((node) => document.resolvedList(node, 'parameters', lost));
   if (listAt(listed.node, 'parameters').length === 0 && nodeAt(listed.node, 'parameters') !== undefined) {
