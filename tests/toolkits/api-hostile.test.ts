@@ -52,6 +52,31 @@ describe('the credential in an answer', () => {
     for (const form of [...forms, 'ey/with+sp ecial']) expect(text).not.toContain(form);
   });
 
+  it.each([
+    ['PHP', String.raw`{"k":"ab\/cd+ef==0123456789\u00e9"}`],
+    ['Gson', String.raw`{"k":"ab/cd+ef\u003d\u003d0123456789é"}`],
+    ['.NET', String.raw`{"k":"ab/cd\u002Bef==0123456789\u00E9"}`],
+  ])('is left out of lines of JSON as %s writes them', async (_, line) => {
+    const origin = await serve((response) =>
+      response.writeHead(200, { 'content-type': 'application/x-ndjson' }).end(`${line}\n`),
+    );
+    const opened = openApi({ base_url: origin, auth_mode: 'basic', username: 'u', password: 'ab/cd+ef==0123456789é' });
+    expect((await invoke(opened, read)).body).toBe('{"k":"[REDACTED]"}\n');
+  });
+
+  it('is left out of what comes as a file', async () => {
+    const origin = await serve((response) =>
+      response.writeHead(200, { 'content-type': 'application/octet-stream' }).end('\0é secret/key+of=thisé \0'),
+    );
+    const { result } = await callTool(
+      openApi({ base_url: origin, static_headers: { 'X-Key': 'secret/key+of=this' } }),
+      'api_invoke_endpoint',
+      read,
+    );
+    const attached = (result.content as { resource?: { blob: string } }[])[1]?.resource?.blob ?? '';
+    expect(Buffer.from(attached, 'base64').toString('utf8')).toBe('\0é [REDACTED]é \0');
+  });
+
   it('is not confused with what a header says to everybody', async () => {
     const origin = await serve((response) => json(response, { type: 'application/json' }));
     const opened = openApi({ base_url: origin, static_headers: { Accept: 'application/json' } });

@@ -153,10 +153,10 @@ function shownBody(body: ReadBody): unknown {
   return body.type === 'text' ? body.text : null;
 }
 
-function attachment({ body, request }: Answer): object[] {
+function attachment({ body, request }: Answer, scrubber: Scrubber): object[] {
   if (body.type !== 'embedded') return [];
   const uri = `${request.url.origin}${request.url.pathname}`;
-  return [{ type: 'resource', resource: { uri, mimeType: body.media_type, blob: body.blob } }];
+  return [{ type: 'resource', resource: { uri, mimeType: body.media_type, blob: scrubber.base64(body.blob) } }];
 }
 
 /** An upstream's answer as the result of the tool: its own error status is an answer like any other. */
@@ -180,7 +180,8 @@ export function answerResult(answer: Answer): ToolResult {
     duration_ms: Math.round(answer.duration_ms),
     error: status >= 400 ? `The API answered ${request.method} with HTTP ${status}.` : null,
   };
-  return toolResult(result, { attached: attachment(answer), scrubber: createScrubber(answer.secrets) });
+  const scrubber = createScrubber(answer.secrets);
+  return toolResult(result, { attached: attachment(answer, scrubber), scrubber });
 }
 
 /** The hints of MCP for one operation: they follow its method. */
