@@ -14,11 +14,11 @@ import type { Catalog, Viewer } from '../flows/catalog-api.ts';
 import type { ToolCall } from '../flows/tool-call.ts';
 import { OpenAnswers } from './answer.ts';
 import { type Asking, DirectCalls } from './direct-call.ts';
-import { parseError, stopping, tooLarge, wrongMediaType } from './http-replies.ts';
+import { stopping, tooLarge, wrongMediaType } from './http-replies.ts';
 import type { LegacySessionSettings } from './legacy-sessions.ts';
 import { DEFAULT_LEGACY_SESSIONS, LegacySessions } from './legacy-sessions.ts';
 import { DEFAULT_LISTEN, ListenStreams } from './listen-streams.ts';
-import { mayNestDeeply, refusedDepth } from './message.ts';
+import { readMessage } from './message.ts';
 import { refusedParamHeader } from './param-headers.ts';
 import { isLegacyCall, MODERN, mayBePlainCall } from './plain-call.ts';
 import { createModernServer, type ServerDeps } from './protocol-server.ts';
@@ -154,13 +154,9 @@ class Face implements McpFace {
       if (!isJsonContentType(request.headers.get('content-type'))) return wrongMediaType();
       const text = await textOf(request, this.#maxBodyBytes);
       if (text === undefined) return tooLarge(this.#maxBodyBytes);
-      try {
-        body = JSON.parse(text);
-      } catch {
-        return parseError();
-      }
-      const tooDeep = mayNestDeeply(text) && refusedDepth(body);
-      if (tooDeep) return Response.json(tooDeep, { status: 400 });
+      const read = readMessage(text);
+      if (read.refusal) return read.refusal;
+      body = read.message;
     }
     const direct = this.#call(asking(request), body, viewer);
     if (direct) return responseOf(await direct);
@@ -186,14 +182,8 @@ class Face implements McpFace {
     if (!viewer) return undefined;
     const text = await post.text();
     if (text === undefined) return undefined;
-    let body: unknown;
-    try {
-      body = JSON.parse(text);
-    } catch {
-      return undefined;
-    }
-    if (mayNestDeeply(text) && refusedDepth(body)) return undefined;
-    return this.#call(post, body, viewer);
+    const { message, refusal } = readMessage(text);
+    return refusal ? undefined : this.#call(post, message, viewer);
   }
 
   /** undefined: no plain call. */

@@ -1,4 +1,5 @@
 import { MOST_DEPTH, nestsDeeperThan } from '../core/json-depth.ts';
+import { parseError } from './http-replies.ts';
 
 const INVALID_REQUEST = -32600;
 
@@ -14,6 +15,20 @@ export function refusedDepth(message: unknown) {
 }
 
 /** Shorter text cannot nest that deeply, as each level takes two characters. */
-export function mayNestDeeply(text: string): boolean {
+function mayNestDeeply(text: string): boolean {
   return text.length > 2 * MOST_DEPTH;
+}
+
+/** The message that a body holds, or the refusal of one that nobody behind us could read. */
+export function readMessage(
+  text: string,
+): { message: unknown; refusal?: never } | { message?: never; refusal: Response } {
+  let message: unknown;
+  try {
+    message = JSON.parse(text);
+  } catch {
+    return { refusal: parseError() };
+  }
+  const tooDeep = mayNestDeeply(text) && refusedDepth(message);
+  return tooDeep ? { refusal: Response.json(tooDeep, { status: 400 }) } : { message };
 }

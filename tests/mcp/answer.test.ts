@@ -1,6 +1,7 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { PlainAnswer } from '../../src/core/plain-post.ts';
 import { Answer, OpenAnswers } from '../../src/mcp/answer.ts';
+import { MOST_WAITING } from '../../src/mcp/event-stream.ts';
 
 /** A clock whose sleepers wake when the test says so. */
 function handClock() {
@@ -76,4 +77,50 @@ it('tells when whoever reads the stream leaves', async () => {
   answer.tell({ method: 'notifications/progress' });
   await ((await answer.response) as Response).body?.cancel();
   expect(left).toBe(true);
+});
+
+describe('for a client that does not read', () => {
+  const text = 'x'.repeat(1_000);
+  const progress = (count: number) => ({ method: 'notifications/progress', params: { progress: count, text } });
+  const log = (count: number) => ({ method: 'notifications/message', params: { data: count, text } });
+
+  async function readLate(answer: Answer): Promise<Record<string, unknown>[]> {
+    const body = await ((await answer.response) as Response).text();
+    expect(body.length).toBeLessThan(MOST_WAITING * 1.1);
+    return [...body.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(String(data)) as Record<string, unknown>);
+  }
+
+  it('old progress is given up first, and the result never', async () => {
+    const answer = new Answer({}, () => undefined);
+    answer.tell(log(0));
+    answer.tell(log(1));
+    for (let count = 0; count < 5_000; count += 1) answer.tell(progress(count));
+    answer.finish({ id: 1, result: {} });
+    const messages = await readLate(answer);
+    expect(messages.slice(0, 2)).toEqual([log(0), log(1)]);
+    expect(messages.slice(-2)).toEqual([progress(4_999), { id: 1, result: {} }]);
+    const counts = messages.slice(2, -1).map(({ params }) => (params as { progress: number }).progress);
+    expect(counts).toEqual(counts.map((_, index) => 5_000 - counts.length + index));
+  });
+
+  it('old messages are given up where there is no progress, and a large result is still whole', async () => {
+    const answer = new Answer({}, () => undefined);
+    for (let count = 0; count < 5_000; count += 1) answer.tell(log(count));
+    const result = 'y'.repeat(2 * MOST_WAITING);
+    answer.finish({ id: 1, result });
+    const body = await ((await answer.response) as Response).text();
+    expect(body.length).toBeLessThan(3.2 * MOST_WAITING);
+    expect(body.endsWith(`event: message\ndata: {"id":1,"result":"${result}"}\n\n`)).toBe(true);
+    expect(body).toContain(JSON.stringify(log(4_999)));
+    expect(body).not.toContain(JSON.stringify(log(1)));
+  });
+
+  it('no signs of life pile up behind what it has not read', async () => {
+    const answer = new Answer({}, () => undefined);
+    answer.tell(log(0));
+    answer.tell(log(1));
+    for (let count = 0; count < 100; count += 1) answer.beat();
+    answer.finish({ id: 1 });
+    expect(await ((await answer.response) as Response).text()).not.toContain('keepalive');
+  });
 });
