@@ -125,6 +125,13 @@ async function forward(
   }
 }
 
+/** The SDK drops a result whose `_meta` is no object without a word, and its client waits for ever. */
+function sendable(result: Params): Params {
+  if (result._meta === undefined) return result;
+  const { _meta, ...rest } = result;
+  return typeof _meta === 'object' && _meta !== null && !Array.isArray(_meta) ? result : rest;
+}
+
 function errorOf({ era, capabilities }: Exchange, code: number, message: string, data: unknown): ProtocolError {
   return relayedError(era, code, message, data, capabilities);
 }
@@ -145,7 +152,7 @@ export async function answerRequest(
   if (LISTS[method]) return list(view, method, exchange.era, params.cursor);
   if (!isForwarded(method)) throw methodNotFound();
   try {
-    return await forward(deps, exchange, method, params, project);
+    return sendable(await forward(deps, exchange, method, params, project));
   } catch (error) {
     if (error instanceof RpcError) throw errorOf(exchange, error.code, error.message, error.data);
     throw error;

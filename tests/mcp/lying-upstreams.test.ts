@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { RpcError } from '../../src/core/rpc-error.ts';
+import { fakeToolkit, fakeUpstream, tool } from '../flows/fake-toolkit.ts';
 import { type LegacyFake, startLegacyFake } from '../toolkits/legacy-fake.ts';
 import { type Called, connectV1, connectV2 } from './clients.ts';
 import { ACTOR_HEADER, connection, type Gateway, openGateway } from './gateway.ts';
@@ -144,3 +145,18 @@ describe.each(Object.entries(WAYS))('a call %s', (_, call) => {
     60_000,
   );
 });
+
+it('a toolkit of another kind gets its result through, whatever it takes for _meta', async () => {
+  const upstream = fakeUpstream(tool('t'));
+  upstream.answers['tools/call'] = { content: OK, _meta: 'x' };
+  const own = await openGateway({
+    toolkits: [fakeToolkit('own', new Map([['up', upstream]]))],
+    connections: [connection('up', {}, 'own')],
+  });
+  await vi.waitFor(() => expect(own.names()).toEqual(['up__t']));
+  for (const call of Object.values(WAYS)) {
+    expect((await call(own.url, 'up__t')).result).toMatchObject({ content: OK });
+    expect((await call(`${own.url}/up`, 't')).result).toMatchObject({ content: OK });
+  }
+  await own.close();
+}, 30_000);

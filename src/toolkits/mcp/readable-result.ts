@@ -27,13 +27,11 @@ function fault(method: string, result: Params): string | undefined {
 }
 
 /**
- * A result that its client can read. Clients, and the SDK on the way to them, drop a whole message over one field: some
- * without a word, so that the call seems to hang. Fields that nobody has to understand stay as they are.
+ * A result that its client can read: clients refuse a whole message over one field, in words that name nobody. Fields
+ * that nobody has to understand stay as they are.
  * @throws AppError upstream_failed for one that would be another result without what is wrong with it
  */
-export function readableResult(context: ToolkitContext, method: string, given: Params): Params {
-  const { _meta, ...rest } = given;
-  const result = _meta === undefined || isRecord(_meta) ? given : rest;
+export function readableResult(context: ToolkitContext, method: string, result: Params): Params {
   // Left out by servers whose structured content says it all; the legacy era takes that for an empty list.
   const listed = method === 'tools/call' && result.resultType === undefined && result.content === undefined;
   const whole = listed ? { ...result, content: [] } : result;
