@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { LIST_BOUNDS } from '../../src/toolkits/mcp/upstream-list.ts';
+import { startEraUpstream } from '../mcp/era-upstream.ts';
 import { type RawReply, type RawUpstream, startRaw } from '../mcp/upstreams.ts';
 import { aCall, openUpstream } from './mcp-context.ts';
 
@@ -151,4 +152,23 @@ describe('what an upstream sends arrives as it is', () => {
     await expect(opened.request('tools/call', { name: 'odd' }, aCall())).rejects.toMatchObject({ code: -32601 });
     await opened.close();
   });
+});
+
+it('tells that a resource changed without what concerns our own stream with the upstream', async () => {
+  const upstream = await startEraUpstream('modern');
+  const connection = openUpstream({ endpoint: upstream.url });
+  const told = vi.fn();
+  const end = new AbortController();
+  try {
+    await connection.subscribe?.('file:///note', told, end.signal);
+    await vi.waitFor(() => {
+      upstream.touch('file:///note');
+      expect(told).toHaveBeenCalled();
+    });
+    expect(told.mock.calls[0]).toEqual([{ uri: 'file:///note' }]);
+  } finally {
+    end.abort();
+    await connection.close();
+    await upstream.close();
+  }
 });

@@ -1,6 +1,7 @@
 import { connectionLabel } from '../../core/connection.ts';
 import { AppError } from '../../core/errors.ts';
 import type { ToolkitCall, ToolkitContext } from '../../core/ports.ts';
+import { withoutHopMeta } from './hop.ts';
 import { unlessAborted } from './own-sessions.ts';
 import type { Session } from './session.ts';
 import type { Params } from './wire.ts';
@@ -47,7 +48,9 @@ export class Subscriptions {
     }
   }
 
-  updated(params: Params): void {
+  updated(sent: Params): void {
+    // The modern era says of which of our streams it comes, and that is no business of a client's.
+    const params = withoutHopMeta(sent);
     const { uri } = params;
     if (typeof uri !== 'string') return;
     // Servers may tell of a part of what was subscribed to (2025-11-25, «Subscriptions»).
