@@ -9,7 +9,7 @@ export type Reservation = {
  * How many bytes of answers may be held at once, over all connections of the process (lesson 38). Taken as they
  * arrive, not as they are announced: a header may lie, and most answers stay far below what is permitted. Nobody waits
  * for another's share, so that two half-read answers never wait for each other: who gets none is refused, and comes
- * again.
+ * again. It is given back when the result is handed over: what a slow client leaves unread is not counted here.
  */
 export class MemoryBudget {
   readonly limit: number;
