@@ -10,6 +10,8 @@ type Params = Record<string, unknown>;
 
 export type ModernForwardDeps = { toolCall: ToolCall; states: RequestStates; suspended: SuspendedCalls };
 
+type Bind = (key: StateBinding['key']) => StateBinding;
+
 export type ModernOutcome =
   | Exclude<ToolCallOutcome, { type: 'input_required' }>
   | { type: 'input_required'; result: Params };
@@ -51,23 +53,25 @@ export async function forwardModern(
   params: Params,
 ): Promise<ModernOutcome> {
   const { viewer, requestState, inputResponses } = exchange;
-  const key = deps.toolCall.target(viewer, method, params);
-  const binding = key && { viewer, key, method, params };
+  const bind: Bind = (key) => ({ viewer, key, method, params });
+  // Most calls neither bring a state nor can be asked for anything: where they lead is looked up once, by the call.
+  const canAsk = canBeAsked(exchange.capabilities);
+  const key = canAsk || requestState !== undefined ? deps.toolCall.target(viewer, method, params) : undefined;
   const given: Params = inputResponses === undefined ? {} : { inputResponses };
   if (requestState !== undefined) {
-    const content = binding && deps.states.open(requestState, binding);
+    const content = key && deps.states.open(requestState, bind(key));
     if (!content) throw invalidRequestState();
     if (content.type === 'suspended') {
       const call = deps.suspended.take(content.call, content.round);
       if (!call) throw callGone();
       call.answer(inputResponses ?? {});
-      return ended(deps, exchange, await call.next(exchange), call, binding);
+      return ended(deps, exchange, await call.next(exchange), call, bind(key));
     }
     if (content.type === 'relayed') given.requestState = content.state;
     else delete given.inputResponses;
   }
   const whole = { ...params, ...given };
-  if (!binding || !canBeAsked(exchange.capabilities)) {
+  if (!key || !canAsk) {
     const call = {
       signal: exchange.signal,
       client: silentClient(exchange),
@@ -75,7 +79,7 @@ export async function forwardModern(
         ? {}
         : { onprogress: (progress: { progress: number }) => tellProgress(exchange, progress) }),
     };
-    return translated(deps, exchange, await deps.toolCall.call(viewer, method, whole, call), binding);
+    return translated(deps, exchange, await deps.toolCall.call(viewer, method, whole, call), bind);
   }
   const open = deps.suspended.open(exchange);
   const call = {
@@ -86,7 +90,7 @@ export async function forwardModern(
       : { onprogress: (progress: { progress: number }) => open.progress(progress) }),
   };
   open.begin(deps.toolCall.call(viewer, method, whole, call));
-  return ended(deps, exchange, await open.next(exchange), open, binding);
+  return ended(deps, exchange, await open.next(exchange), open, bind(key));
 }
 
 function ended(
@@ -96,7 +100,7 @@ function ended(
   call: OpenCall,
   binding: StateBinding,
 ): ModernOutcome {
-  if ('done' in round) return translated(deps, exchange, round.done, binding);
+  if ('done' in round) return translated(deps, exchange, round.done, () => binding);
   deps.suspended.suspend(call);
   const requestState = deps.states.seal({ type: 'suspended', call: round.call, round: round.round }, binding);
   return { type: 'input_required', result: { resultType: 'input_required', inputRequests: round.asked, requestState } };
@@ -106,20 +110,20 @@ function translated(
   { states }: ModernForwardDeps,
   { capabilities }: Exchange,
   outcome: ToolCallOutcome,
-  binding: StateBinding | undefined,
+  bind: Bind,
 ): ModernOutcome {
-  if (outcome.type === 'rpc_error' && outcome.code === URL_ELICITATION_REQUIRED && binding) {
+  if (outcome.type === 'rpc_error' && outcome.code === URL_ELICITATION_REQUIRED) {
     const inputRequests = urlsToOpen(outcome.data);
     if (!inputRequests) return outcome;
     checkAskable(capabilities, inputRequests);
-    const requestState = states.seal({ type: 'again' }, binding);
+    const requestState = states.seal({ type: 'again' }, bind(outcome.key));
     return { type: 'input_required', result: { resultType: 'input_required', inputRequests, requestState } };
   }
   if (outcome.type !== 'input_required') return outcome;
   const { requestState, inputRequests } = outcome.result;
   checkAskable(capabilities, (inputRequests ?? {}) as Params);
-  if (typeof requestState !== 'string' || !binding) return outcome;
-  const sealed = states.seal({ type: 'relayed', state: requestState }, binding);
+  if (typeof requestState !== 'string') return outcome;
+  const sealed = states.seal({ type: 'relayed', state: requestState }, bind(outcome.key));
   return { type: 'input_required', result: { ...outcome.result, requestState: sealed } };
 }
 
