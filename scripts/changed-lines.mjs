@@ -16,6 +16,7 @@ const NOT_SEEN = new Map([
   ['src/demo.ts', 'runs as a process of its own in the tests of the demo'],
   ['src/db/embedded/worker.js', 'runs in a worker thread, which v8 coverage does not follow'],
   ['src/db/embedded/durable-file-system.js', 'runs in that worker thread'],
+  ['src/toolkits/api/openapi/description-worker.js', 'runs in a worker thread'],
 ]);
 
 /** @typedef {{ start: { line: number }, end: { line: number } }} Range */

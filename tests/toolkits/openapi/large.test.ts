@@ -6,6 +6,8 @@ import { systemClock } from '../../../src/clock.ts';
 import type { Clock } from '../../../src/core/ports.ts';
 import { createDescriptionReader } from '../../../src/toolkits/api/openapi/description-reader.ts';
 import { parseDescription } from '../../../src/toolkits/api/openapi/index.ts';
+import { extentOf } from '../../../src/toolkits/api/openapi/json-text.js';
+import { type Pieces, piecesOf } from '../../../src/toolkits/api/openapi/value-pieces.js';
 
 const options = { base_url: 'https://api.github.com' };
 const reader = createDescriptionReader();
@@ -110,5 +112,31 @@ describe('a description that is large', () => {
     ],
   ])('and %s is refused with a sentence', async (_, text, told) => {
     expect((await read(text())).refusal).toMatch(told);
+  });
+});
+
+describe('a value taken to pieces', () => {
+  const texts = (pieces: Pieces): string[] =>
+    typeof pieces === 'string'
+      ? [pieces]
+      : pieces.parts.flatMap((part) => (typeof part === 'string' ? [part] : texts(part[1])));
+
+  it('is one text where it is small, else texts that are all small, but for a single text that is not', () => {
+    expect(piecesOf({ a: [1, 'x'] })).toBe('{"a":[1,"x"]}');
+    const long = 'x'.repeat(500_000);
+    const value = {
+      many: Array.from({ length: 90_000 }, (_, index) => ({ index })),
+      deep: { long, few: [1] },
+      last: 1,
+    };
+    const [largest = '', ...others] = texts(piecesOf(value)).sort((a, b) => b.length - a.length);
+    expect(largest).toBe(JSON.stringify(long));
+    for (const text of others) expect(text.length).toBeLessThan(300_000);
+    expect(others.length).toBeGreaterThan(8);
+  });
+
+  it('is measured before it is parsed: texts do not count, however they are written', () => {
+    expect(extentOf('{"a,[{":["\\"[[,",{"b":[]}]}')).toEqual({ values: 5, levels: 4 });
+    expect(extentOf('[1,2,3]')).toEqual({ values: 3, levels: 1 });
   });
 });
