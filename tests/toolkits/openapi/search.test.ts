@@ -37,6 +37,20 @@ describe('a search', () => {
     expect(found(query)[0]).toBe(id);
   });
 
+  it.each(['list pull requests', 'List pull requests.'])(
+    'for the very summary, %s, finds its operation first',
+    (query) => {
+      const pulls = described({
+        openapi: '3.0.3',
+        paths: {
+          '/pull-requests/{n}/list-requests': { get: operation('pull-requests/list-requests', 'List what was pulled') },
+          '/pulls': { get: operation('pulls/list', 'List pull requests') },
+        },
+      });
+      expect(pulls.search(query, { limit: 1 })).toMatchObject({ operations: [{ id: 'pulls/list' }] });
+    },
+  );
+
   it('without words lists everything in the order of the description, and finds nothing for unknown words', () => {
     expect(found('  ')).toEqual(description.operations.map(({ id }) => id));
     expect(found('zebra')).toEqual([]);

@@ -10,8 +10,16 @@ const MAX_WORDS = 32;
 /** In lower case, as a whole: for queries that are an id, a path or a piece of one. `call` is `get /path`. */
 type Entry = { operation: Operation; id: string; path: string; call: string; said: number };
 
-function exactness({ id, path, call }: Entry, whole: string): number {
-  if (id === whole || path === whole || call === whole) return 2;
+const withoutStop = (sentence: string) => (sentence.endsWith('.') ? sentence.slice(0, -1) : sentence);
+
+function isSummary(summary: string, whole: string): boolean {
+  const near = Math.abs(summary.length - whole.length) <= 1;
+  return near && withoutStop(summary.toLowerCase()) === withoutStop(whole);
+}
+
+function exactness({ operation, id, path, call }: Entry, whole: string): number {
+  if (id === whole || path === whole || call === whole) return 3;
+  if (isSummary(operation.summary, whole)) return 2;
   return whole.length > 2 && (id.startsWith(whole) || path.startsWith(whole)) ? 1 : 0;
 }
 
