@@ -1,4 +1,6 @@
-import { REDACTED } from '../core/redact.ts';
+import type { ConnectionConfig } from '../core/connection.ts';
+import { REDACTED, type Secret } from '../core/redact.ts';
+import { credentialTexts } from './credential-headers.ts';
 
 /** Shorter texts are found in too much that has nothing to do with the credential. */
 const SCRUBBED_LENGTH = 16;
@@ -72,4 +74,15 @@ export function createScrubber(secrets: readonly string[]): Scrubber {
     return clean === bytes ? blob : Buffer.from(clean, 'latin1').toString('base64');
   };
   return { text, base64, value };
+}
+
+export type ScrubberOf = (token: Secret | undefined) => Scrubber;
+
+/** The scrubber of one connection, made anew where its access token is another: to make it costs more than to use it. */
+export function createScrubberOf(config: ConnectionConfig): ScrubberOf {
+  let last: { token: Secret | undefined; scrubber: Scrubber } | undefined;
+  return (token) => {
+    if (!last || last.token !== token) last = { token, scrubber: createScrubber(credentialTexts(config, token)) };
+    return last.scrubber;
+  };
 }

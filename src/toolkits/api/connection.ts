@@ -5,6 +5,7 @@ import type { PlainRequest, ToolkitCall, ToolkitConnection, ToolkitContext, Tool
 import { EgressError } from '../../core/ports.ts';
 import { RpcError } from '../../core/rpc-error.ts';
 import { type AuthorizedFetch, createAuthorizedFetch } from '../authorized-fetch.ts';
+import { createScrubberOf } from '../credential-scrub.ts';
 import { unreachable } from '../unreachable.ts';
 import {
   describeArguments,
@@ -68,7 +69,8 @@ export class ApiConnection implements ToolkitConnection {
     this.#fetch = createAuthorizedFetch(context, new URL(String(config.base_url)).origin);
     this.#described = new DescribedApi({ context, fetch: this.#fetch, read, budget, timeout });
     const deadlines = new Deadlines(context.clock);
-    this.#invoking = { context, fetch: this.#fetch, budget, deadlines, call_timeout: timeout };
+    const scrubberOf = createScrubberOf(config);
+    this.#invoking = { context, fetch: this.#fetch, budget, deadlines, scrubberOf, call_timeout: timeout };
   }
 
   async request(method: string, params: Record<string, unknown>, call: ToolkitCall): Promise<Record<string, unknown>> {

@@ -55,15 +55,23 @@ export function plainName(header: string): string {
   return header.toLowerCase().replaceAll('_', '-');
 }
 
+/** What a connection itself sets: asked for each header of each request. */
+const setBy = new WeakMap<ConnectionConfig, ReadonlySet<string>>();
+
+function headersSetBy(config: ConnectionConfig): ReadonlySet<string> {
+  const known = setBy.get(config);
+  if (known) return known;
+  const names = [...Object.keys(config.static_headers ?? {}), credentialHeader(config) ?? ''];
+  const ours = new Set(names.map(plainName));
+  setBy.set(config, ours);
+  return ours;
+}
+
 /** Whether a header is the platform's own business on this connection, however it is written. */
 export function isReserved(config: ConnectionConfig, header: string): boolean {
   const name = plainName(header);
-  const ours = [...Object.keys(config.static_headers ?? {}), credentialHeader(config) ?? ''];
-  return (
-    REFUSED.has(name) ||
-    REFUSED_PREFIX.some((prefix) => name.startsWith(prefix)) ||
-    ours.some((each) => plainName(each) === name)
-  );
+  if (REFUSED.has(name) || headersSetBy(config).has(name)) return true;
+  return REFUSED_PREFIX.some((prefix) => name.startsWith(prefix));
 }
 
 export type HeaderFault = { at: string; message: string };

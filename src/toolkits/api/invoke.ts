@@ -3,7 +3,8 @@ import type { ToolkitCall, ToolkitContext } from '../../core/ports.ts';
 import { EgressError } from '../../core/ports.ts';
 import type { Secret } from '../../core/redact.ts';
 import type { AuthorizedFetch } from '../authorized-fetch.ts';
-import { credentialParameter, credentialTexts } from '../credential-headers.ts';
+import { credentialParameter } from '../credential-headers.ts';
+import type { ScrubberOf } from '../credential-scrub.ts';
 import { unreachable } from '../unreachable.ts';
 import { type InvokeArguments, isSafe } from './arguments.ts';
 import type { Deadline, Deadlines } from './deadline.ts';
@@ -18,6 +19,7 @@ export type InvokeDeps = {
   fetch: AuthorizedFetch;
   budget: MemoryBudget;
   deadlines: Deadlines;
+  scrubberOf: ScrubberOf;
   call_timeout: number;
 };
 
@@ -105,7 +107,7 @@ export async function invoke(
       limit_seconds: limit / 1_000,
       gateway_path: gatewayPath(context),
       raw: args.operation_id === undefined,
-      secrets: credentialTexts(config, token),
+      scrubber: deps.scrubberOf(token),
       parameter: credentialParameter(config),
     });
   } catch (error) {

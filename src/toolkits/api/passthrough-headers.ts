@@ -1,4 +1,5 @@
 import type { ConnectionConfig } from '../../core/connection.ts';
+import type { PlainHeaders } from '../../core/plain-headers.ts';
 import { credentialParameter } from '../credential-headers.ts';
 import type { Scrubber } from '../credential-scrub.ts';
 import { HOP_BY_HOP, isReserved, plainName } from './header-rules.ts';
@@ -6,23 +7,24 @@ import { belowBase } from './target.ts';
 
 /** What speaks of the caller's way to us, or carries what lets it in here. */
 const OURS = new Set(['authorization', 'origin', 'referer', 'x-api-key']);
-const KEPT = new Set(['accept-encoding', 'content-length']);
 
-function namedByConnection(headers: Headers): Set<string> {
-  return new Set((headers.get('connection') ?? '').split(',').map((name) => name.trim().toLowerCase()));
+const NONE: ReadonlySet<string> = new Set();
+
+function namedByConnection(headers: Headers): ReadonlySet<string> {
+  const connection = headers.get('connection');
+  return connection === null ? NONE : new Set(connection.split(',').map((name) => name.trim().toLowerCase()));
 }
 
 /** The caller's headers, without what is between it and us: the key that let it in never reaches an upstream. */
-export function forwardedHeaders(config: ConnectionConfig, headers: Headers, hasBody: boolean): Headers {
+export function forwardedHeaders(config: ConnectionConfig, headers: Headers, hasBody: boolean): PlainHeaders {
   const named = namedByConnection(headers);
-  const kept = [...headers].filter(([name]) => {
-    if (OURS.has(plainName(name)) || named.has(name)) return false;
-    if (name === 'content-length') return hasBody;
-    return KEPT.has(name) || !isReserved(config, name);
-  });
-  const forwarded = new Headers(kept);
   // Else the way out asks for compressed answers in its own name, and the caller gets what it did not ask for.
-  if (!forwarded.has('accept-encoding')) forwarded.set('accept-encoding', 'identity');
+  const forwarded: PlainHeaders = { 'accept-encoding': 'identity' };
+  for (const [name, value] of headers) {
+    if (OURS.has(plainName(name)) || named.has(name)) continue;
+    const kept = name === 'content-length' ? hasBody : name === 'accept-encoding' || !isReserved(config, name);
+    if (kept) forwarded[name] = value;
+  }
   return forwarded;
 }
 
@@ -68,21 +70,15 @@ function seenByCaller(text: string, config: ConnectionConfig, at: URL): string {
  */
 export function returnedHeaders(config: ConnectionConfig, headers: Headers, at: URL, scrubber: Scrubber): Headers {
   const named = namedByConnection(headers);
-  const returned = new Headers(
-    [...headers].filter(
-      ([name]) => !WITHHELD.has(name) && !named.has(name) && !WITHHELD_PREFIX.some((prefix) => name.startsWith(prefix)),
-    ),
-  );
-  for (const name of ['location', 'content-location']) {
-    const value = returned.get(name);
-    if (value !== null) returned.set(name, seenByCaller(value, config, at));
+  const seen = (name: string, value: string): string => {
+    if (name === 'location' || name === 'content-location') return seenByCaller(value, config, at);
+    if (name !== 'link') return value;
+    return value.replace(/<([^<>]*)>/g, (_, target: string) => `<${seenByCaller(target, config, at)}>`);
+  };
+  const returned = new Headers();
+  for (const [name, value] of headers) {
+    const withheld = WITHHELD.has(name) || WITHHELD_PREFIX.some((prefix) => name.startsWith(prefix));
+    if (!withheld && !named.has(name)) returned.append(name, scrubber.text(seen(name, value)));
   }
-  const link = returned.get('link');
-  if (link !== null) {
-    returned.set(
-      'link',
-      link.replace(/<([^<>]*)>/g, (_, target: string) => `<${seenByCaller(target, config, at)}>`),
-    );
-  }
-  return new Headers([...returned].map(([name, value]): [string, string] => [name, scrubber.text(value)]));
+  return returned;
 }

@@ -4,8 +4,7 @@ import type { PlainRequest, ToolkitCall } from '../../core/ports.ts';
 import { EgressError } from '../../core/ports.ts';
 import type { Secret } from '../../core/redact.ts';
 import { WholeResponse } from '../../core/responses.ts';
-import { credentialParameter, credentialTexts } from '../credential-headers.ts';
-import { createScrubber } from '../credential-scrub.ts';
+import { credentialParameter } from '../credential-headers.ts';
 import { unreachable } from '../unreachable.ts';
 import { isSafe } from './arguments.ts';
 import type { Deadline } from './deadline.ts';
@@ -118,8 +117,10 @@ export async function passThrough(deps: InvokeDeps, request: PlainRequest, call:
   }
   // From here on the caller's leaving alone ends it.
   deadline.lift();
-  const scrubber = createScrubber(credentialTexts(config, token));
-  const returned = { status: response.status, headers: returnedHeaders(config, response.headers, url, scrubber) };
+  const returned = {
+    status: response.status,
+    headers: returnedHeaders(config, response.headers, url, deps.scrubberOf(token)),
+  };
   if (response instanceof WholeResponse) {
     ended();
     return new WholeResponse(response.whole, returned);

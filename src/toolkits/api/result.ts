@@ -1,4 +1,4 @@
-import { createScrubber, type Scrubber } from '../credential-scrub.ts';
+import type { Scrubber } from '../credential-scrub.ts';
 import { isSafe } from './arguments.ts';
 import { shownHeaders } from './header-rules.ts';
 import type { Issue, Operation } from './openapi/description.ts';
@@ -83,7 +83,7 @@ export type Answer = {
   gateway_path: string;
   /** Whether the operation was chosen by path: then its description may tell what was wrong. */
   raw: boolean;
-  secrets: readonly string[];
+  scrubber: Scrubber;
   parameter: string | undefined;
 };
 
@@ -153,7 +153,7 @@ function shownBody(body: ReadBody): unknown {
   return body.type === 'text' ? body.text : null;
 }
 
-function attachment({ body, request }: Answer, scrubber: Scrubber): object[] {
+function attachment({ body, request, scrubber }: Answer): object[] {
   if (body.type !== 'embedded') return [];
   const uri = `${request.url.origin}${request.url.pathname}`;
   return [{ type: 'resource', resource: { uri, mimeType: body.media_type, blob: scrubber.base64(body.blob) } }];
@@ -180,8 +180,7 @@ export function answerResult(answer: Answer): ToolResult {
     duration_ms: Math.round(answer.duration_ms),
     error: status >= 400 ? `The API answered ${request.method} with HTTP ${status}.` : null,
   };
-  const scrubber = createScrubber(answer.secrets);
-  return toolResult(result, { attached: attachment(answer, scrubber), scrubber });
+  return toolResult(result, { attached: attachment(answer), scrubber: answer.scrubber });
 }
 
 /** The hints of MCP for one operation: they follow its method. */
