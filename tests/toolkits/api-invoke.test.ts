@@ -86,7 +86,8 @@ describe('a call by method and path', () => {
     [{ path: '/a', body: 'x' }, 'body must be left out'],
     [{ path: '/a', path_params: { a: 1 } }, 'path_params'],
     [{ path: '/a', method: 'TRACE' }, 'method'],
-    [{ path: '/a', querry: 'x' }, 'querry is not a known field'],
+    [{ path: '/a', querry: 'x' }, 'querry is not a known field; known are method, operation_id, path,'],
+    [{ path: '/a', query_params: [1] }, 'query_params must be an object of names and values'],
     [{ path: '/a', query_params: { id: [1, 2 ** 60] } }, 'query_params.id[1] is beyond 2^53'],
     [{ path: '/a', method: 'POST', body: { a: { id: 2 ** 53 } } }, 'body.a.id is beyond 2^53'],
     [{ path: '/a', headers: { 'X-A': ['x'] } }, 'headers.X-A must be a text'],
@@ -137,7 +138,7 @@ describe('a call by method and path', () => {
     const opened = openApi({ base_url: origin });
     expect((await callTool(opened, 'api_read_endpoint', { path: '/a' })).answer).toMatchObject({ status: 200 });
     const post = await callTool(opened, 'api_read_endpoint', { path: '/a', method: 'POST' });
-    expect(post.answer).toMatchObject({ status: null });
+    expect(post.answer).toMatchObject({ status: null, error: expect.stringContaining('for api_invoke_endpoint') });
     expect(api.requests).toHaveLength(1);
   });
 

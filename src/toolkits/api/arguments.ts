@@ -11,7 +11,7 @@ export function isSafe(method: string): boolean {
 }
 
 const OPERATION_ID = 'The id of an operation as api_list_endpoints gives it: an operationId, or METHOD /path.';
-const named = z.record(z.string(), z.unknown());
+const named = z.record(z.string(), z.unknown(), { error: 'must be an object of names and values' });
 
 export const listArguments = z.strictObject({
   query: z.string().max(1_000).default('').describe('Words to look for in ids, paths, summaries and tags. Empty: all.'),
@@ -47,7 +47,10 @@ const requestShape = {
 };
 
 export const readArguments = z.strictObject({
-  method: z.enum(SAFE_METHODS).optional().describe('Without operation_id. GET when left out.'),
+  method: z
+    .enum(SAFE_METHODS, { error: 'must be GET, HEAD or OPTIONS; other methods are for api_invoke_endpoint' })
+    .optional()
+    .describe('Without operation_id. GET when left out.'),
   ...requestShape,
 });
 
@@ -85,7 +88,7 @@ function objectOf(value: unknown): unknown {
 export type ReadArguments<T> = { ok: true; value: T } | { ok: false; issues: FieldIssue[] };
 
 /** @param given as the caller wrote them; `connection`, by which the call came here, is left out */
-export function readArgumentsOf<T>(schema: z.ZodType<T>, given: unknown): ReadArguments<T> {
+export function readArgumentsOf<T>(schema: z.ZodType<T> & { shape: object }, given: unknown): ReadArguments<T> {
   const { connection: _, ...rest } =
     typeof given === 'object' && given !== null ? (given as Record<string, unknown>) : {};
   for (const key of OBJECTS) if (key in rest) rest[key] = objectOf(rest[key]);
@@ -93,5 +96,12 @@ export function readArgumentsOf<T>(schema: z.ZodType<T>, given: unknown): ReadAr
   // null is how some clients leave an argument out.
   const present = Object.fromEntries(Object.entries(rest).filter(([key, value]) => value !== null || key === 'body'));
   const parsed = schema.safeParse(present);
-  return parsed.success ? { ok: true, value: parsed.data } : { ok: false, issues: zodIssues(parsed.error) };
+  if (parsed.success) return { ok: true, value: parsed.data };
+  const known = Object.keys(schema.shape);
+  const issues = zodIssues(parsed.error).map((issue) =>
+    known.some((name) => issue.path === name || issue.path.startsWith(`${name}.`))
+      ? issue
+      : { ...issue, message: `${issue.message}; known are ${known.join(', ')}` },
+  );
+  return { ok: false, issues };
 }
