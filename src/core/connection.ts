@@ -259,7 +259,9 @@ export function zodIssues(error: z.ZodError): FieldIssue[] {
     if (issue.code === 'unrecognized_keys') {
       return issue.keys.map((key) => ({ path: [...issue.path, key].join('.'), message: 'is not a known field' }));
     }
-    return [{ path: issue.path.join('.') || '(body)', message: issue.message }];
+    // Of a name within a map; its own message says only that it is wrong.
+    const [why] = issue.code === 'invalid_key' ? issue.issues : [];
+    return [{ path: issue.path.join('.') || '(body)', message: why?.message ?? issue.message }];
   });
 }
 

@@ -81,6 +81,7 @@ describe('a configuration', () => {
     ['api_key_placement', 'body', 'api_key_placement', ''],
     ['api_key_header', 'X Key', 'api_key_header', 'not a valid header name'],
     ['static_headers', { 'X Team': 'a' }, 'static_headers.X Team', ''],
+    ['static_headers', { Host: 'a' }, 'static_headers.Host', 'is set by the platform'],
     ['static_headers', { 'X-Team': '' }, 'static_headers.X-Team', 'empty'],
     ['oauth2_grant', 'password', 'oauth2_grant', 'authorization_code'],
     ['oauth2_issuer', 'x', 'oauth2_issuer', 'absolute'],

@@ -228,6 +228,13 @@ describe('a plain request of a program', () => {
     expect(response.body).toBeNull();
   });
 
+  it('that has no content gets no length of it', async () => {
+    const origin = await serve((_, response) => response.writeHead(204, { 'content-length': '11', 'x-a': 'b' }).end());
+    const headers = everyHeader(await send(openApi({ base_url: origin }), '/a'));
+    expect(headers).toMatchObject({ 'x-a': 'b' });
+    expect(headers).not.toHaveProperty('content-length');
+  });
+
   it.each(['OPTIONS', 'DELETE', 'PATCH', 'PROPFIND'])('by %s goes through', async (method) => {
     const origin = await serve((incoming, response) => response.writeHead(200, { 'x-method': incoming.method }).end());
     expect(everyHeader(await send(openApi({ base_url: origin }), '/a', { method }))).toMatchObject({

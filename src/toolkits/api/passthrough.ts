@@ -121,6 +121,8 @@ export async function passThrough(deps: InvokeDeps, request: PlainRequest, call:
     status: response.status,
     headers: returnedHeaders(config, response.headers, url, deps.scrubberOf(token)),
   };
+  // Some servers say one, and then nothing. @see https://www.rfc-editor.org/rfc/rfc9110#section-8.6
+  if (response.status === 204) returned.headers.delete('content-length');
   if (response instanceof WholeResponse) {
     ended();
     return new WholeResponse(response.whole, returned);
