@@ -9,7 +9,7 @@ import type { Principal } from '../core/principal.ts';
 import { StreamedResponse, WholeResponse } from '../core/responses.ts';
 import { outcomeOfThrown } from './call-records.ts';
 import type { Catalog, PlainTarget } from './catalog-api.ts';
-import { connectionFailure, failureText } from './tool-call.ts';
+import { connectionFailure, failureText } from './connection-failure.ts';
 
 export type PassthroughDeps = {
   catalog: Pick<Catalog, 'plainTargets'>;

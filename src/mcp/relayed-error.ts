@@ -1,5 +1,5 @@
 import { ProtocolError } from '@modelcontextprotocol/server';
-import { type ConnectionFailure, failureText } from '../flows/tool-call.ts';
+import { type ConnectionFailure, failureText } from '../flows/connection-failure.ts';
 import type { Era } from './exchange.ts';
 
 export const INVALID_PARAMS = -32602;
