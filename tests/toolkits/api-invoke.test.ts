@@ -90,6 +90,8 @@ describe('a call by method and path', () => {
     [{ path: '/a', query_params: [1] }, 'query_params must be an object of names and values'],
     [{ path: '/a', query_params: { id: [1, 2 ** 60] } }, 'query_params.id[1] is beyond 2^53'],
     [{ path: '/a', method: 'POST', body: { a: { id: 2 ** 53 } } }, 'body.a.id is beyond 2^53'],
+    [{ path: '/a', method: 'POST', body: 'x', content_type: 'text/csv\r\nX: y' }, 'content_type must be one line'],
+    [{ path: '/a', method: 'POST', body: 'x', content_type: 'text/…' }, 'content_type must be one line'],
     [{ path: '/a', headers: { 'X-A': ['x'] } }, 'headers.X-A must be a text'],
     [
       { path: '/a', method: 'POST', content_type: 'application/zip', body: { base64: '!!' } },

@@ -66,6 +66,7 @@ export const invokeArguments = z.strictObject({
   content_type: z
     .string()
     .max(256)
+    .regex(/^[\x20-\x7e]+$/, 'must be one line of ASCII, such as text/csv')
     .optional()
     .describe('Media type of the body, where it is not the described one or application/json.'),
   cookies: named.optional().describe('With operation_id: the values of its cookie parameters, if it has any.'),
