@@ -1,7 +1,7 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { ToolkitConnection } from '../../src/core/ports.ts';
 import { type RawReply, startRaw } from '../mcp/upstreams.ts';
-import { startLegacyFake } from './legacy-fake.ts';
+import { type AnswerStream, startLegacyFake } from './legacy-fake.ts';
 import { aCall, openUpstream } from './mcp-context.ts';
 
 const cleanup: Array<() => Promise<unknown>> = [];
@@ -52,6 +52,23 @@ describe('an upstream that goes too far', () => {
     const result = { content: [{ type: 'hologram', data: 1 }], unknown: { kept: true } };
     const connection = await answering(() => ({ result }));
     expect(await connection.request('tools/call', { name: 't' }, aCall())).toEqual(result);
+  });
+});
+
+describe('a connection that is closed', () => {
+  it('lets go of the streams of its calls, which an upstream may keep open or have resumed without end', async () => {
+    const streams: AnswerStream[] = [];
+    const upstream = await startLegacyFake((_request, stream) => {
+      stream.raw('id: 1\ndata: \n\n');
+      streams.push(stream);
+    });
+    const connection = openUpstream({ endpoint: upstream.url });
+    cleanup.push(upstream.close, () => connection.close());
+    const call = connection.request('tools/call', { name: 't' }, aCall()).catch((error: unknown) => error);
+    await vi.waitFor(() => expect(streams).toHaveLength(1));
+    await connection.close();
+    expect(await call).toMatchObject({ name: 'AppError' });
+    await vi.waitFor(() => expect(streams[0]?.response.destroyed).toBe(true));
   });
 });
 

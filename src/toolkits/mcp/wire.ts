@@ -150,7 +150,11 @@ export class Wire {
 
   /** The session is over: nothing will be answered any more. */
   closed(): void {
-    for (const exchange of this.#pending.values()) exchange.fail(new WireError('closed'));
+    for (const exchange of this.#pending.values()) {
+      exchange.fail(new WireError('closed'));
+      // Else its stream is read, and resumed, for as long as the upstream likes.
+      exchange.given_up.abort();
+    }
     for (const ask of this.#asks.values()) ask.abort(new WireError('closed'));
   }
 
