@@ -172,7 +172,8 @@ class BufferedCallRecords implements CallRecords {
     while (!this.#stopping.signal.aborted) {
       this.#wake = new AbortController();
       const full = this.#buffer.length >= this.#settings.batch && this.#failures === 0;
-      if (!full) await clock.sleep(this.#pause(), AbortSignal.any([this.#wake.signal, this.#stopping.signal]));
+      // Woken by the stop, too. A signal of both would stay in the memory of the one that lasts, one a second.
+      if (!full) await clock.sleep(this.#pause(), this.#wake.signal);
       if (!this.#stopping.signal.aborted) await this.#flush(this.#buffer.length);
     }
   }

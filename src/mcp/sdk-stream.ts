@@ -34,10 +34,8 @@ export function bounded(response: Response, ended: () => void = () => undefined)
     return response;
   }
   const reader = (response.body as ReadableStream<Uint8Array>).getReader();
-  const stream = new EventStream(Object.fromEntries(response.headers), () => {
-    ended();
-    reader.cancel().catch(() => undefined);
-  });
+  const left = () => void reader.cancel().catch(() => undefined);
+  const stream = new EventStream(Object.fromEntries(response.headers), left);
   const decoder = new TextDecoder();
   const pass = async () => {
     for (let next = await reader.read(); !next.done; next = await reader.read()) {
