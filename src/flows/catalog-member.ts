@@ -70,6 +70,7 @@ export class CatalogMember {
   readonly #deps: MemberDeps;
   readonly #idle: () => Promise<void>;
   readonly #closed = new AbortController();
+  #ended: Promise<void> | undefined;
   #wake = new AbortController();
   #wanted = new Set<ListKind>();
   #everything = true;
@@ -161,16 +162,18 @@ export class CatalogMember {
     if (known.listed_at !== null && known.listed_at > (this.#listed_at ?? 0)) this.#learn(known, false);
   }
 
+  /** At once, also while it retires. */
   async close(): Promise<void> {
     this.#closed.abort();
-    await this.upstream.close();
+    this.#ended ??= this.upstream.close();
+    await this.#ended;
   }
 
   /** Another takes its place: closes once the calls under way are through, which an edit shall not cost. */
   async retire(): Promise<void> {
     this.#closed.abort();
     await this.#idle();
-    await this.upstream.close();
+    await this.close();
   }
 
   async #run(): Promise<void> {

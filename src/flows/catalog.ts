@@ -1,7 +1,6 @@
 import { type AccessRules, reaches } from '../core/access-rule.ts';
 import type { ConnectionKey } from '../core/connection.ts';
 import { connectionLabel } from '../core/connection.ts';
-import { toAppError } from '../core/errors.ts';
 import type {
   Clock,
   Connection,
@@ -25,6 +24,7 @@ import { CatalogMemory } from './catalog-memory.ts';
 import { NameMap } from './catalog-names.ts';
 import { type Published, Publisher } from './catalog-published.ts';
 import { connectionView, mergedView } from './catalog-view.ts';
+import { EndingMembers } from './ending-members.ts';
 import { limiter } from './limiter.ts';
 import { createToolChanges, type ToolChanges } from './tool-changes.ts';
 import { toolkitContext } from './toolkit-context.ts';
@@ -48,8 +48,7 @@ const PUBLISH_MS = 20;
 class LiveCatalog implements Catalog {
   readonly #deps: CatalogDeps;
   readonly #members = new Map<string, CatalogMember>();
-  /** No longer members, and not closed yet. */
-  readonly #ending = new Set<CatalogMember>();
+  readonly #ending: EndingMembers;
   readonly #listeners = new Set<(changes: readonly CatalogChange[]) => void>();
   readonly #closed = new AbortController();
   readonly #limited = limiter(LISTINGS_AT_ONCE);
@@ -69,6 +68,7 @@ class LiveCatalog implements Catalog {
   constructor(deps: CatalogDeps) {
     this.#deps = deps;
     this.#memory = new CatalogMemory(deps);
+    this.#ending = new EndingMembers(deps.log);
     this.#drifted = createToolChanges({ ...deps, store: deps.stores.toolChanges });
   }
 
@@ -138,7 +138,9 @@ class LiveCatalog implements Catalog {
     const open = this.#members.get(label);
     const same = open?.connection.incarnation === connection.incarnation;
     if (open && same && open.connection.revision >= connection.revision) return;
-    if (open) this.#drop(label, open, same ? open.retire() : open.close());
+    void this.#ending.close(connection.key, connection.incarnation);
+    if (open) this.#ending.add(open, same ? open.retire() : open.close());
+    this.#members.delete(label);
     const toolkit = this.#deps.toolkits.get(connection.key.kind);
     if (connection.issues.length === 0 && toolkit) this.#open(connection, toolkit, open && same ? open : undefined);
     const now = this.#members.get(label);
@@ -162,8 +164,10 @@ class LiveCatalog implements Catalog {
     const open = this.#members.get(label);
     this.#memory.forget(label);
     this.#publisher.forget(key);
+    void this.#ending.close(key);
     if (!open) return;
-    this.#drop(label, open, open.close());
+    this.#members.delete(label);
+    this.#ending.add(open, open.close());
     this.#changed(key, changedLists(open.knowledge, NOTHING_LISTED), false);
   }
 
@@ -211,7 +215,7 @@ class LiveCatalog implements Catalog {
     this.#closed.abort();
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#listeners.clear();
-    await Promise.allSettled([...this.#members.values(), ...this.#ending].map((member) => member.close()));
+    await Promise.allSettled([...[...this.#members.values()].map((member) => member.close()), this.#ending.close()]);
     this.#members.clear();
   }
 
@@ -230,13 +234,6 @@ class LiveCatalog implements Catalog {
         this.#changed(member.key, lists, lists.length === 0);
       },
     };
-  }
-
-  #drop(label: string, member: CatalogMember, ended: Promise<void>): void {
-    this.#members.delete(label);
-    this.#ending.add(member);
-    const told = (error: unknown) => this.#deps.log.debug('closing an upstream', { error: toAppError(error) });
-    void ended.catch(told).finally(() => this.#ending.delete(member));
   }
 
   /** Of one connection; of all where notices may have been missed. */

@@ -142,6 +142,26 @@ describe('the catalog', () => {
     await Promise.all(results);
   });
 
+  it('gives up the calls that an edit let go on when the connection is then deleted', async () => {
+    const upstream = fakeUpstream(tool('x'));
+    const answer = deferred<Params>();
+    upstream.answers['tools/call'] = answer.promise;
+    const gateway = await catalogOf({ a: upstream }, { connections: [] });
+    const first = connection('a', {}, 'one');
+    gateway.add(first);
+    await vi.waitFor(() => expect(gateway.names()).toEqual(['a__x']));
+    const { signal } = new AbortController();
+    const viewer = { ...EVERYTHING, connection: first.key };
+    const result = gateway.toolCall.call(viewer, 'tools/call', { name: 'x' }, { signal });
+    gateway.add({ ...first, revision: first.revision + 1000n });
+    await vi.waitFor(() => expect([upstream.opened, upstream.closed]).toEqual([2, 0]));
+    gateway.memory.connections.delete('one/a');
+    await gateway.notifier.publish('connections', '');
+    await vi.waitFor(() => expect(upstream.closed).toBe(2));
+    answer.resolve({ content: [] });
+    await result;
+  });
+
   it.each([
     ['is longer than is accepted', new AppError('upstream_failed', 'It lists more than is accepted.')],
     ['does not come in time', new AppError('timeout', 'It did not answer.')],
