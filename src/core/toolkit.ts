@@ -83,9 +83,15 @@ export interface ToolkitConnection {
   request(method: string, params: Record<string, unknown>, call: ToolkitCall): Promise<Record<string, unknown>>;
   /**
    * Follows one resource until the signal aborts, over dropped sessions, too; resolves once the upstream has agreed.
-   * `updated` receives the parameters of each `notifications/resources/updated`.
+   * `updated` receives the parameters of each `notifications/resources/updated`. A `client` with a session is also told
+   * of what the upstream changes in its conversation for that session alone, until the session ends.
    */
-  subscribe?(uri: string, updated: (params: Record<string, unknown>) => void, signal: AbortSignal): Promise<void>;
+  subscribe?(
+    uri: string,
+    updated: (params: Record<string, unknown>) => void,
+    signal: AbortSignal,
+    client?: ToolkitClient,
+  ): Promise<void>;
   /** One plain HTTP request of a program, the connection's credential added; `/…` and query are the caller's. */
   handle?(request: PlainRequest, call: ToolkitCall): Promise<Response>;
   /** Called whenever what the upstream offers may have changed; undefined: any of its lists. */

@@ -1,5 +1,6 @@
 import { ProtocolError } from '@modelcontextprotocol/server';
 import { toAppError } from '../core/errors.ts';
+import type { ToolkitClient } from '../core/ports.ts';
 import { RpcError } from '../core/rpc-error.ts';
 import type { Viewer } from '../flows/catalog-api.ts';
 import { isLogLevel } from './exchange.ts';
@@ -54,7 +55,7 @@ export class LegacyConversation {
     return {};
   }
 
-  async subscribe({ uri }: Params): Promise<Params> {
+  async subscribe({ uri }: Params, client: ToolkitClient): Promise<Params> {
     if (typeof uri !== 'string') throw invalidParams('Invalid params: uri is missing, or no text.');
     if (this.#subscriptions.has(uri)) return {};
     if (this.#subscriptions.size >= MOST_SUBSCRIPTIONS) throw invalidParams('This session follows too many resources.');
@@ -62,7 +63,7 @@ export class LegacyConversation {
     const signal = AbortSignal.any([this.#ended.signal, end.signal]);
     this.#subscriptions.set(uri, end);
     try {
-      const answer = await followResource(this.#deps, this.viewer, uri, this.#updated, signal);
+      const answer = await followResource(this.#deps, this.viewer, uri, this.#updated, signal, client);
       if (answer === 'unknown') throw unknownItem('resource', uri);
       if (answer === 'unsupported') throw methodNotFound();
       return {};

@@ -15,11 +15,14 @@ function forLegacy(method: string, params: Params, random: Random): Params {
   return { ...params, elicitationId: random.uuid() };
 }
 
-function clientOf(exchange: Exchange): ToolkitClient {
-  const { capabilities, log_level, session, ask } = exchange;
+/** The client behind an exchange of the legacy era, its log level as it is at each moment. */
+export function clientOf(exchange: Exchange): ToolkitClient {
+  const { capabilities, session, ask } = exchange;
   return {
     capabilities,
-    ...(log_level === undefined ? {} : { log_level }),
+    get log_level() {
+      return exchange.log_level;
+    },
     ...(session ? { session } : {}),
     async ask(method, params, signal) {
       if (!ask || missingCapability(capabilities, method, params)) {

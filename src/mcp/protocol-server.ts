@@ -12,6 +12,7 @@ import { RpcError } from '../core/rpc-error.ts';
 import type { CatalogView, Viewer } from '../flows/catalog-api.ts';
 import type { Exchange } from './exchange.ts';
 import { LegacyConversation } from './legacy-conversation.ts';
+import { clientOf } from './legacy-forward.ts';
 import { internalError } from './relayed-error.ts';
 import { answerRequest, offers, type Project, type RequestDeps } from './requests.ts';
 
@@ -137,7 +138,11 @@ export function createLegacyServer(
       const { method } = request;
       if (offers(deps.catalog.view(viewer), method)) {
         if (method === 'logging/setLevel') return conversation.setLevel(params);
-        if (method === 'resources/subscribe') return conversation.subscribe(params);
+        if (method === 'resources/subscribe') {
+          // What is asked and told meanwhile, and as long as it is followed, belongs to no request of the client's.
+          const client = clientOf(legacyExchange(server, conversation, params, ctx, () => true));
+          return conversation.subscribe(params, client);
+        }
         if (method === 'resources/unsubscribe') return conversation.unsubscribe(params);
       }
       let over = false;

@@ -1,6 +1,6 @@
 import { connectionLabel } from '../core/connection.ts';
 import { toAppError } from '../core/errors.ts';
-import type { Clock, Log, Random, ToolkitConnection } from '../core/ports.ts';
+import type { Clock, Log, Random, ToolkitClient, ToolkitConnection } from '../core/ports.ts';
 import { publishedUri } from '../core/resource-uri.ts';
 import type { Catalog, Viewer } from '../flows/catalog-api.ts';
 
@@ -15,6 +15,7 @@ const AGAIN_MS = { first: 1_000, longest: 60_000 };
  * Follows one resource for a viewer until the signal aborts, also when its connection is opened anew. Resolves once the
  * upstream has agreed.
  * @param updated receives the parameters of each notification, its URI as the viewer knows it
+ * @param client of a legacy session: told, too, of what the upstream changes for that session alone
  * @throws RpcError, AppError what the upstream or its connection answered to the first request
  */
 export async function followResource(
@@ -23,6 +24,7 @@ export async function followResource(
   uri: string,
   updated: (params: Record<string, unknown>) => void,
   signal: AbortSignal,
+  client?: ToolkitClient,
 ): Promise<Subscribed> {
   const target = catalog.view(viewer).resource(uri);
   if (!target) return 'unknown';
@@ -40,7 +42,7 @@ export async function followResource(
       const given = typeof params.uri === 'string' ? params.uri : source;
       updated({ ...params, uri: prefix === undefined ? given : publishedUri(prefix, given) });
     };
-    await upstream.subscribe?.(source, told, until);
+    await upstream.subscribe?.(source, told, until, client);
   };
   const followAgain = async (source: Source): Promise<void> => {
     const until = begin(source);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import {
   freePort,
   type Process,
@@ -77,9 +77,9 @@ afterAll(async () => {
 
 type Era = 'modern' | 'legacy';
 
-async function connect(era: Era, connection: string): Promise<Client> {
+async function connect(era: Era, connection: string, capabilities: Record<string, object> = {}): Promise<Client> {
   const mode = era === 'modern' ? { pin: '2026-07-28' } : ('legacy' as const);
-  const client = new Client({ name: 'end-to-end', version: '1' }, { versionNegotiation: { mode } });
+  const client = new Client({ name: 'end-to-end', version: '1' }, { versionNegotiation: { mode }, capabilities });
   const requestInit = { headers: { authorization: `Bearer ${AGENT_KEY}` } };
   const url = new URL(`${platform.mcpUrl}/${connection}`);
   await client.connect(new StreamableHTTPClientTransport(url, { requestInit }));
@@ -142,6 +142,25 @@ describe('servers from npm, behind the gateway as a program, and clients of the 
       expect(back.headers.get('location')).toContain('connected=1');
       const greet = { least: 5, tool: 'greet', args: () => ({ name: 'Ada' }), says: 'Ada' };
       await expectListedAndCalled('modern', 'behind-oauth', greet);
+    });
+  });
+
+  it.each([
+    ['that can be asked something', { sampling: {} }],
+    ['that cannot', {}],
+  ])('server-everything tells a client %s of what it follows and has it update itself', async (_who, capabilities) => {
+    await platform.explain('everything-http', async () => {
+      const client = await connect('legacy', 'everything-http', capabilities);
+      const heard = vi.fn();
+      client.setNotificationHandler('notifications/resources/updated', ({ params }) => heard(params.uri));
+      await until(async () => expect((await client.listResources()).resources).not.toHaveLength(0));
+      const uri = String((await client.listResources()).resources[0]?.uri);
+      await client.subscribeResource({ uri });
+      // It does so for the session alone in which it is called.
+      await client.callTool({ name: 'toggle-subscriber-updates' });
+      await until(async () => expect(heard).toHaveBeenCalledWith(uri));
+      await client.callTool({ name: 'toggle-subscriber-updates' });
+      await client.close();
     });
   });
 

@@ -4,6 +4,8 @@ import { listen, stop } from '../mcp/gateway.ts';
 export type Received = {
   method?: string;
   id?: unknown;
+  /** The session that it belongs to, as its header says. */
+  session: string;
   params: Record<string, unknown>;
   message: Record<string, unknown>;
 };
@@ -20,6 +22,8 @@ export type AnswerStream = {
 export type LegacyFake = {
   url: string;
   received: Received[];
+  /** Sessions that were ended by their client. */
+  ended: Set<string>;
   methods(): string[];
   close(): Promise<void>;
 };
@@ -34,17 +38,21 @@ export async function startLegacyFake(
   refusal: (request: Received) => Record<string, unknown> | undefined = () => undefined,
 ): Promise<LegacyFake> {
   const received: Received[] = [];
+  const ended = new Set<string>();
   let sessions = 0;
   const server = createServer((req, res) => {
     const chunks: Buffer[] = [];
     req.on('data', (chunk: Buffer) => chunks.push(chunk));
     req.on('end', () => {
+      const session = String(req.headers['mcp-session-id'] ?? '');
+      if (req.method === 'DELETE') ended.add(session);
       if (req.method === 'DELETE') return void res.writeHead(200).end();
       if (req.method !== 'POST') return void res.writeHead(405).end();
       const message = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Record<string, unknown>;
       const request: Received = {
         ...(typeof message.method === 'string' ? { method: message.method } : {}),
         id: message.id,
+        session,
         params: (message.params ?? {}) as Record<string, unknown>,
         message,
       };
@@ -73,6 +81,7 @@ export async function startLegacyFake(
   return {
     url: `http://127.0.0.1:${port}/mcp`,
     received,
+    ended,
     methods: () => received.map(({ method }) => method ?? 'answer'),
     close: () => stop(server),
   };

@@ -4,12 +4,9 @@ import { Secret } from '../../src/core/redact.ts';
 import { createMcpToolkit } from '../../src/toolkits/mcp/index.ts';
 import { connection, fetchPort, silentLog } from '../mcp/gateway.ts';
 
-export function openUpstream(
-  config: Record<string, unknown>,
-  changed: Partial<ToolkitContext> = {},
-): ToolkitConnection {
+export function toolkitContext(config: Record<string, unknown>, changed: Partial<ToolkitContext> = {}): ToolkitContext {
   const { key, config: parsed } = connection('up', config);
-  return createMcpToolkit({ version: '1.2.3', declares: () => true }).connect({
+  return {
     key,
     config: parsed,
     accessToken: async () => new Secret('token-1'),
@@ -19,7 +16,14 @@ export function openUpstream(
     random: systemRandom,
     authEvents: { append: async () => undefined },
     ...changed,
-  });
+  };
+}
+
+export function openUpstream(
+  config: Record<string, unknown>,
+  changed: Partial<ToolkitContext> = {},
+): ToolkitConnection {
+  return createMcpToolkit({ version: '1.2.3', declares: () => true }).connect(toolkitContext(config, changed));
 }
 
 export function aCall(changed: Partial<ToolkitCall> = {}): ToolkitCall {

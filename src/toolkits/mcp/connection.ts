@@ -12,10 +12,11 @@ import type {
   UpstreamTool,
 } from '../../core/ports.ts';
 import { RpcError } from '../../core/rpc-error.ts';
-import { canBeAsked } from './capabilities.ts';
 import type { Dialler } from './dialler.ts';
 import { judge } from './failure.ts';
+import { Followers } from './followers.ts';
 import { translated, withoutHopMeta, withoutHopResult } from './hop.ts';
+import { Leases } from './leases.ts';
 import type { Lease, OwnDial } from './own-sessions.ts';
 import { OwnSessions, unlessAborted } from './own-sessions.ts';
 import { readableResult } from './readable-result.ts';
@@ -28,16 +29,11 @@ import type { Params } from './wire.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const CALL_TIMEOUT_MS = 60_000;
-/** How long a server that speaks the modern era alone is not asked for the other one again. */
-const MODERN_ALONE_MS = 3_600_000;
-const MODERN_PERHAPS_MS = 60_000;
 /** @see https://modelcontextprotocol.io/specification/2026-07-28/basic/transports */
 const HEADER_MISMATCH = -32020;
 const METHOD_NOT_FOUND = -32601;
 /** What only reads may be sent twice. */
 const READS = new Set([...Object.keys(LISTS), 'prompts/get', 'resources/read', 'completion/complete']);
-
-const NOTHING = () => undefined;
 
 type KnownTool = { repeatable: boolean; headers: ParamHeader[] };
 
@@ -54,11 +50,11 @@ export class McpConnection implements ToolkitConnection {
   readonly #known = new Map<string, KnownTool>();
   readonly #dialler: Dialler;
   readonly #own: OwnSessions;
+  readonly #leases: Leases;
   readonly #subscriptions: Subscriptions;
+  readonly #followers: Followers;
   #session: Session | undefined;
   #dialling: Promise<Session> | undefined;
-  /** Until when its server is known to hold no sessions of the legacy era beside the modern one. */
-  #modern_alone_until = 0;
   #closed = false;
 
   constructor(context: ToolkitContext, dialler: Dialler) {
@@ -69,8 +65,20 @@ export class McpConnection implements ToolkitConnection {
       call: parseDuration(context.config.call_timeout ?? '') ?? CALL_TIMEOUT_MS,
     };
     this.#own = new OwnSessions({ context, dial: (declared) => this.#dialOwn(declared) });
-    const open = (signal: AbortSignal) => this.#open(signal);
-    this.#subscriptions = new Subscriptions({ context, open, timeout: this.#timeouts.call });
+    const drop = (session: Session) => this.#drop(session);
+    this.#leases = new Leases({ context, timeouts: this.#timeouts, own: this.#own, drop });
+    const timeout = this.#timeouts.call;
+    this.#subscriptions = new Subscriptions({
+      context,
+      follow: async (uri, call, { agreed }) => (await this.#open(call.signal)).follow(uri, call, timeout, agreed),
+    });
+    this.#followers = new Followers({
+      context,
+      shared: this.#subscriptions,
+      lease: async (call) => this.#leases.follow(await this.#open(call.signal), call),
+      timeouts: this.#timeouts,
+      drop,
+    });
   }
 
   async request(method: string, params: Params, call: ToolkitCall): Promise<Params> {
@@ -80,11 +88,18 @@ export class McpConnection implements ToolkitConnection {
     return readableResult(this.#context, method, withoutHopResult(this.#context, result, call));
   }
 
-  async subscribe(uri: string, updated: (params: Params) => void, signal: AbortSignal): Promise<void> {
+  async subscribe(
+    uri: string,
+    updated: (params: Params) => void,
+    signal: AbortSignal,
+    client?: ToolkitClient,
+  ): Promise<void> {
+    const until = client?.session ? AbortSignal.any([signal, client.session.ended]) : signal;
     try {
-      await this.#subscriptions.subscribe(uri, updated, signal);
+      if (client?.session) await this.#followers.subscribe(uri, updated, until, client, client.session);
+      else await this.#subscriptions.subscribe(uri, updated, until);
     } catch (error) {
-      if (signal.aborted) throw signal.reason;
+      if (until.aborted) throw until.reason;
       throw judge(error, this.#context, { era: this.#session?.era }, this.#timeouts).error;
     }
   }
@@ -113,6 +128,7 @@ export class McpConnection implements ToolkitConnection {
   async close(): Promise<void> {
     this.#closed = true;
     this.#listeners.clear();
+    this.#followers.close();
     this.#subscriptions.close();
     const session = this.#session;
     this.#session = undefined;
@@ -158,7 +174,7 @@ export class McpConnection implements ToolkitConnection {
       const repeatable = READS.has(method) || tool?.repeatable === true;
       let lease: Lease | undefined;
       try {
-        lease = await this.#lease(call);
+        lease = await this.#leases.call(this.#session ?? (await this.#open(call.signal)), call);
         const headers = tool && lease.session.era === 'modern' ? paramHeaders(tool.headers, params.arguments) : {};
         return await lease.session.request(method, params, call, { timeout: this.#timeouts.call, headers });
       } catch (error) {
@@ -175,56 +191,6 @@ export class McpConnection implements ToolkitConnection {
       } finally {
         lease?.release();
       }
-    }
-  }
-
-  /** The shared session, but for a client that an upstream of the legacy era may ask or tell something. */
-  async #lease(call: ToolkitCall): Promise<Lease> {
-    const { client, signal } = call;
-    const session = this.#session ?? (await this.#open(signal));
-    const shared = { session, release: NOTHING };
-    const alone = client && client !== LISTING_CLIENT && (canBeAsked(client) || client.log_level !== undefined);
-    if (!alone) return shared;
-    if (session.era === 'modern') return (await this.#inItsOwnEra(client, call)) ?? shared;
-    return this.#leaseOwn(client, call);
-  }
-
-  /**
-   * Tools that were written for the legacy era ask in the midst of a call, also where their server has learnt the modern
-   * one, in which they then fail: a client of the legacy era that holds a session gets one there, if there are any.
-   */
-  async #inItsOwnEra(client: ToolkitClient, call: ToolkitCall): Promise<Lease | undefined> {
-    const { clock, config } = this.#context;
-    if (!client.session || !config.endpoint || clock.now() < this.#modern_alone_until) return undefined;
-    let lease: Lease;
-    try {
-      lease = await this.#leaseOwn(client, call);
-    } catch (error) {
-      if (call.signal.aborted) throw call.signal.reason;
-      const { code } = judge(error, this.#context, { era: undefined }, this.#timeouts).error;
-      // What was refused stays so; what could not be reached may be there in a minute.
-      const refused = typeof code === 'number' || code === 'upstream_failed';
-      if (code !== 'unavailable') {
-        this.#modern_alone_until = clock.now() + (refused ? MODERN_ALONE_MS : MODERN_PERHAPS_MS);
-      }
-      return undefined;
-    }
-    if (lease.session.isConversation) return lease;
-    lease.release();
-    this.#drop(lease.session);
-    this.#modern_alone_until = clock.now() + MODERN_ALONE_MS;
-    return undefined;
-  }
-
-  async #leaseOwn(client: ToolkitClient, call: ToolkitCall): Promise<Lease> {
-    const lease = await this.#own.lease(client, call.principal.actor, call.signal);
-    try {
-      await lease.session.setLogLevel(call, this.#timeouts.call);
-      return lease;
-    } catch (error) {
-      lease.release();
-      if (!call.signal.aborted) this.#drop(lease.session);
-      throw error;
     }
   }
 
@@ -255,19 +221,21 @@ export class McpConnection implements ToolkitConnection {
     return session;
   }
 
-  #dialOwn(declared: OwnDial): Promise<Session> {
-    return this.#dialler.dial({
+  async #dialOwn({ owner, ...declared }: OwnDial): Promise<Session> {
+    const session = await this.#dialler.dial({
       connect_timeout: this.#timeouts.connect,
       ...declared,
       hooks: {
         onChange: () => undefined,
-        onUpdated: () => undefined,
+        onUpdated: (params) => this.#followers.updated(owner, params),
         onLost: (lost) => {
           this.#own.forget(lost);
           void lost.close();
         },
       },
     });
+    this.#followers.opened(owner);
+    return session;
   }
 
   #gone(): AppError {

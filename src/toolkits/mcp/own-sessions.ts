@@ -8,7 +8,12 @@ import type { Session } from './session.ts';
 export type Lease = { session: Session; release(): void };
 
 type Audience = { client: ToolkitClient | undefined };
-export type OwnDial = { capabilities: Record<string, unknown>; audience: Audience };
+export type OwnDial = {
+  capabilities: Record<string, unknown>;
+  audience: Audience;
+  /** The client's session that it is for; undefined: it is lent. */
+  owner: string | undefined;
+};
 
 export type OwnSessionsOptions = {
   context: ToolkitContext;
@@ -36,14 +41,20 @@ type Own = {
   owner: string | undefined;
   audience: Audience;
   session: Promise<Session>;
+  /** The same once it is there: one that is dropped is forgotten at once, before its call is sent again. */
+  opened?: Session;
+  /** Requests that are under way, and resources that are followed. */
   users: number;
+  followers: number;
   used_at: number;
 };
 
+type Use = 'users' | 'followers';
+
 const ROOTS_CHANGED = 'notifications/roots/list_changed';
 
-function taken(own: Own): Own {
-  own.users += 1;
+function taken(own: Own, use: Use): Own {
+  own[use] += 1;
   return own;
 }
 
@@ -67,14 +78,39 @@ export class OwnSessions {
 
   /** @throws AppError unavailable when there are too many; whatever `dial` throws; the reason of the signal. */
   async lease(client: ToolkitClient, actor: string, signal: AbortSignal): Promise<Lease> {
-    const own = client.session ? this.#ofConversation(client, actor) : await this.#lent(client, actor, signal);
+    const own = client.session ? this.#ofConversation(client, actor, 'users') : await this.#lent(client, actor, signal);
     own.audience.client = client;
+    return this.#leased(own, 'users', signal);
+  }
+
+  /**
+   * The session of a client for as long as it follows something there. That ends nobody's session, and keeps this one
+   * only until a call needs the room: 64 who follow would else leave no other client any. Questions and log messages
+   * stay with its last call.
+   * @throws AppError unavailable when there is none free; whatever `dial` throws; the reason of the signal.
+   */
+  async follow(client: ToolkitClient, actor: string, signal: AbortSignal): Promise<Lease> {
+    return this.#leased(this.#ofConversation(client, actor, 'followers'), 'followers', signal);
+  }
+
+  /** The session is gone: the next lease dials again. */
+  forget(session: Session): void {
+    for (const own of this.#own) if (own.opened === session) this.#own.delete(own);
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort();
+    for (const go of this.#waiting.splice(0)) go();
+    await Promise.allSettled([...this.#own].map((own) => this.#end(own)));
+  }
+
+  async #leased(own: Own, use: Use, signal: AbortSignal): Promise<Lease> {
     let released = false;
     let session: Session | undefined;
     const release = () => {
       if (released) return;
       released = true;
-      own.users -= 1;
+      own[use] -= 1;
       if (own.owner === undefined) own.audience.client = undefined;
       own.used_at = this.#options.context.clock.monotonic();
       // An upstream asks for roots once and keeps them for its session: the next client has others.
@@ -91,36 +127,24 @@ export class OwnSessions {
     }
   }
 
-  /** The session is gone: the next lease dials again. */
-  forget(session: Session): void {
-    for (const own of this.#own) {
-      void own.session.then(
-        (one) => one === session && this.#own.delete(own),
-        () => undefined,
-      );
-    }
-  }
-
-  async close(): Promise<void> {
-    this.#closed.abort();
-    for (const go of this.#waiting.splice(0)) go();
-    await Promise.allSettled([...this.#own].map((own) => this.#end(own)));
-  }
-
-  #ofConversation(client: ToolkitClient, actor: string): Own {
+  #ofConversation(client: ToolkitClient, actor: string, use: Use): Own {
     const { id, ended } = client.session as NonNullable<ToolkitClient['session']>;
     const capabilities = capabilityKey(forwarded(client));
     const known = [...this.#own].find((own) => own.owner === id && own.capabilities === capabilities);
-    if (known) return taken(known);
+    if (known) return taken(known, use);
     const others = [...this.#own].filter(({ owner }) => owner !== undefined);
     if (others.length >= this.#bounds.conversations) {
       const idle = others.filter(({ users }) => users === 0).sort((a, b) => a.used_at - b.used_at);
-      if (!idle[0]) throw this.#tooMany();
+      if (!idle[0] || use === 'followers') throw this.#tooMany();
       void this.#end(idle[0]);
     }
-    const own = this.#open(client, actor, id);
-    ended.addEventListener('abort', () => void this.#end(own), { once: true });
-    if (ended.aborted) void this.#end(own);
+    const own = taken(this.#open(client, actor, id), use);
+    const end = () => void this.#end(own);
+    const forget = () => ended.removeEventListener('abort', end);
+    ended.addEventListener('abort', end, { once: true });
+    // Whoever follows something dials again and again, and its own session may last for days.
+    own.session.then((session) => session.ended.addEventListener('abort', forget, { once: true }), forget);
+    if (ended.aborted) end();
     return own;
   }
 
@@ -137,13 +161,13 @@ export class OwnSessions {
       const lent = [...this.#own].filter(({ owner }) => owner === undefined);
       const mine = lent.filter((own) => own.actor === actor);
       const same = mine.find((own) => own.users === 0 && own.capabilities === capabilities);
-      if (same) return taken(same);
+      if (same) return taken(same, 'users');
       const full = mine.length >= this.#bounds.per_actor ? mine : lent.length >= this.#bounds.lent ? lent : undefined;
-      if (!full) return this.#open(client, actor, undefined);
+      if (!full) return taken(this.#open(client, actor, undefined), 'users');
       const free = full.find(({ users }) => users === 0);
       if (free) {
         void this.#end(free);
-        return this.#open(client, actor, undefined);
+        return taken(this.#open(client, actor, undefined), 'users');
       }
       patience ??= this.#options.context.clock.timeout(this.#bounds.patience);
       await this.#turn(AbortSignal.any([signal, patience]));
@@ -174,13 +198,17 @@ export class OwnSessions {
       actor,
       owner,
       audience,
-      session: this.#options.dial({ capabilities, audience }),
-      users: 1,
+      session: this.#options.dial({ capabilities, audience, owner }),
+      users: 0,
+      followers: 0,
       used_at: this.#options.context.clock.monotonic(),
     };
     this.#own.add(own);
     own.session.then(
-      (session) => client.session?.onRootsChanged?.(() => void session.tell(ROOTS_CHANGED), session.ended),
+      (session) => {
+        own.opened = session;
+        client.session?.onRootsChanged?.(() => void session.tell(ROOTS_CHANGED), session.ended);
+      },
       () => this.#own.delete(own),
     );
     return own;
@@ -202,7 +230,7 @@ export class OwnSessions {
       const now = clock.monotonic();
       for (const own of [...this.#own]) {
         const allowed = own.owner === undefined ? this.#bounds.lent_idle : this.#bounds.conversation_idle;
-        if (own.users === 0 && now - own.used_at >= allowed) void this.#end(own);
+        if (own.users + own.followers === 0 && now - own.used_at >= allowed) void this.#end(own);
       }
     }
     this.#sweeping = false;

@@ -3,22 +3,24 @@ import { AppError } from '../../core/errors.ts';
 import type { ToolkitCall, ToolkitContext } from '../../core/ports.ts';
 import { withoutHopMeta } from './hop.ts';
 import { unlessAborted } from './own-sessions.ts';
-import type { Session } from './session.ts';
 import type { Params } from './wire.ts';
 
 type Listener = (params: Params) => void;
 type Followed = { listeners: Set<Listener>; agreed: Promise<void>; over: AbortController };
 
+/** What becomes of a resource that is followed: the upstream agrees, then it tells of changes. */
+export type Following = { agreed(): void; updated: Listener };
+
 export type SubscriptionsOptions = {
   context: ToolkitContext;
-  open(signal: AbortSignal): Promise<Session>;
-  timeout: number;
+  /** Follows one resource until the signal aborts or its session ends. @throws what the upstream answers instead */
+  follow(uri: string, call: ToolkitCall, following: Following): Promise<void>;
 };
 
 const MOST_FOLLOWED = 1_000;
 const AGAIN_MS = { first: 1_000, longest: 60_000 };
 
-/** Resources that are followed: each one once with the upstream, however many follow it, and again after a re-dial. */
+/** Resources that are followed in one session: each once, however many follow it, and again after a re-dial. */
 export class Subscriptions {
   readonly #options: SubscriptionsOptions;
   readonly #followed = new Map<string, Followed>();
@@ -92,19 +94,23 @@ export class Subscriptions {
     resolve: () => void,
     reject: (error: unknown) => void,
   ): Promise<void> {
-    const { context, open, timeout } = this.#options;
+    const { context, follow } = this.#options;
     const call: ToolkitCall = { signal, principal: { actor: 'system:subscription' } };
     let agreed = false;
     let pause = AGAIN_MS.first;
     while (!signal.aborted) {
       try {
-        const session = await open(signal);
-        await session.follow(uri, call, timeout, () => {
-          // What changed while nobody was told is not known: better one hint too many.
-          if (agreed) this.updated({ uri });
-          agreed = true;
-          pause = AGAIN_MS.first;
-          resolve();
+        await follow(uri, call, {
+          agreed: () => {
+            // What changed while nobody was told is not known: better one hint too many.
+            if (agreed) this.updated({ uri });
+            agreed = true;
+            pause = AGAIN_MS.first;
+            resolve();
+          },
+          updated: (params) => {
+            for (const listener of this.#followed.get(uri)?.listeners ?? []) listener(params);
+          },
         });
       } catch (error) {
         if (!agreed) return reject(error);
