@@ -1,10 +1,12 @@
 // npm run check: formatter, linters (with static security rules) and types, each from a fresh clone.
 import { join } from 'node:path';
-import { ensureInstalled, ROOT, requireNode, run } from './prepare.mjs';
+import { ensureBuilt, ensureInstalled, ROOT, requireNode, run } from './prepare.mjs';
 
 requireNode();
 ensureInstalled();
 ensureInstalled('lint');
+// The benches are checked against what is built.
+ensureBuilt();
 
 /** @param {string} script @param {string[]} args */
 const node = (script, ...args) => run(process.execPath, [join(ROOT, script), ...args]);

@@ -64,7 +64,7 @@ async function load(path: string, where: string): Promise<readonly unknown[]> {
     const why = cause instanceof Error ? `${cause.name}: ${cause.message}` : 'it threw what is no error';
     throw new AppError('invalid_config', `${where} cannot be loaded (${why}).`, { cause });
   }
-  return Array.isArray(made) ? made : [made];
+  return Array.isArray(made) ? (made as readonly unknown[]) : [made];
 }
 
 /**
