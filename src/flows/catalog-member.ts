@@ -169,9 +169,13 @@ export class CatalogMember {
     await this.#ended;
   }
 
-  /** Another takes its place: closes once the calls under way are through, which an edit shall not cost. */
-  async retire(): Promise<void> {
+  /**
+   * Another takes its place: closes once the calls under way are through, which an edit shall not cost.
+   * @param replaced resolves when no further call finds its way here
+   */
+  async retire(replaced: Promise<void>): Promise<void> {
     this.#closed.abort();
+    await replaced;
     await this.#idle();
     await this.close();
   }

@@ -61,7 +61,7 @@ class LiveCatalog implements Catalog {
   #views = new WeakMap<AccessRules, Map<string, CatalogView>>();
   readonly #pending = new PendingChanges();
   readonly #drifted: ToolChanges;
-  #publishing = false;
+  #publishing: Promise<void> | undefined;
   #reloading: Promise<void> | undefined;
   #reloadAgain = false;
 
@@ -139,7 +139,7 @@ class LiveCatalog implements Catalog {
     const same = open?.connection.incarnation === connection.incarnation;
     if (open && same && open.connection.revision >= connection.revision) return;
     void this.#ending.close(connection.key, connection.incarnation);
-    if (open) this.#ending.add(open, same ? open.retire() : open.close());
+    if (open) this.#ending.add(open, same ? open.retire(this.#publishedSoon()) : open.close());
     this.#members.delete(label);
     const toolkit = this.#deps.toolkits.get(connection.key.kind);
     if (connection.issues.length === 0 && toolkit) this.#open(connection, toolkit, open && same ? open : undefined);
@@ -265,12 +265,15 @@ class LiveCatalog implements Catalog {
 
   #changed(key: ConnectionKey, lists: readonly ListKind[], state: boolean): void {
     this.#pending.add(key, lists, state);
-    if (this.#publishing) return;
-    this.#publishing = true;
-    void this.#deps.clock.sleep(PUBLISH_MS, this.#closed.signal).then(() => {
-      this.#publishing = false;
+    void this.#publishedSoon();
+  }
+
+  #publishedSoon(): Promise<void> {
+    this.#publishing ??= this.#deps.clock.sleep(PUBLISH_MS, this.#closed.signal).then(() => {
+      this.#publishing = undefined;
       if (!this.#closed.signal.aborted) this.#publish();
     });
+    return this.#publishing;
   }
 
   /** Connections in the order of their creation, each one's items in the order of its upstream. */

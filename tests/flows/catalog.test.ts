@@ -142,6 +142,23 @@ describe('the catalog', () => {
     await Promise.all(results);
   });
 
+  it('serves the calls that come between an edit and the list of what it opened', async () => {
+    const upstream = fakeUpstream(tool('x'));
+    const gateway = await catalogOf({ a: upstream }, { connections: [] });
+    const first = connection('a', {}, 'one');
+    gateway.add(first);
+    await vi.waitFor(() => expect(gateway.names()).toEqual(['a__x']));
+    gateway.add({ ...first, revision: first.revision + 1000n });
+    const { signal } = new AbortController();
+    const asked = () => upstream.calls.filter(({ method }) => method === 'tools/call').map(({ closed }) => closed);
+    do {
+      await new Promise((resolve) => setImmediate(resolve));
+      await gateway.toolCall.call(EVERYTHING, 'tools/call', { name: 'a__x' }, { signal });
+    } while (upstream.closed === 0);
+    expect(upstream.opened).toBe(2);
+    expect(asked()).not.toContain(true);
+  });
+
   it('gives up the calls that an edit let go on when the connection is then deleted', async () => {
     const upstream = fakeUpstream(tool('x'));
     const answer = deferred<Params>();

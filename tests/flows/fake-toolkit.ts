@@ -5,7 +5,8 @@ export type FakeUpstream = {
   /** Answers of other methods, or what they fail with; without one of `server/discover`, it offers tools alone. */
   answers: Record<string, Record<string, unknown> | Promise<Record<string, unknown>> | Error>;
   fail: Error | undefined;
-  calls: Array<{ method: string; params: Record<string, unknown>; call: ToolkitCall }>;
+  /** `closed`: it was asked of a connection that had been closed. */
+  calls: Array<{ method: string; params: Record<string, unknown>; call: ToolkitCall; closed: boolean }>;
   opened: number;
   closed: number;
   changed(kind?: ListKind): void;
@@ -29,9 +30,10 @@ export function fakeToolkit(
       const upstream = upstreams.get(key.name);
       if (!upstream) throw new Error('no such upstream in this test');
       upstream.opened += 1;
+      let closed = false;
       return {
         async request(method, params, call) {
-          upstream.calls.push({ method, params, call });
+          upstream.calls.push({ method, params, call, closed });
           if (upstream.fail) throw upstream.fail;
           if (method === 'tools/list') return { tools: upstream.tools };
           const answer = upstream.answers[method] ?? { content: [{ type: 'text', text: 'done' }] };
@@ -44,6 +46,7 @@ export function fakeToolkit(
         test: async () => ({ ok: true, message: 'fine', details: {} }),
         async close() {
           upstream.closed += 1;
+          closed = true;
         },
       };
     },

@@ -78,7 +78,8 @@ function told(error: unknown, { context }: InvokeDeps, method: string, call: Too
 
 /**
  * One plain request of a program: passed on with the connection's credential, streamed both ways. The time limit is for
- * silence: between two pieces of the caller's body, until the headers of the answer, and between two pieces of its body, unless that is a stream of events.
+ * silence: between two pieces of the caller's body, until the headers of the answer, and between two pieces of its body,
+ * unless that is a stream of events.
  * @throws AppError invalid_request for what may not be sent; what the connection failed with
  */
 export async function passThrough(deps: InvokeDeps, request: PlainRequest, call: ToolkitCall): Promise<Response> {
