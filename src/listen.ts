@@ -57,9 +57,11 @@ export async function listen(address: { host: string; port: number }, arrival = 
   const server = createServer({ connectionsCheckingInterval: arrival.look_ms }, (incoming, outgoing) => {
     const post = served.post && plainPost(incoming, outgoing);
     if (!post) return void standard(incoming, outgoing);
-    void answerPost(served, post, outgoing).then((done) => {
-      if (!done) void standard(incoming, outgoing);
-    });
+    answerPost(served, post, outgoing).then(
+      (done) => done || void standard(incoming, outgoing),
+      // Nothing throws there; if something ever does, it is this client's connection that ends, not the process.
+      () => outgoing.destroy(),
+    );
   });
   limitArrival(server, arrival.limit_ms, (path) => path.startsWith(`${GATEWAY_PATH}/`));
   server.keepAliveTimeout = KEEP_ALIVE_MS;

@@ -1,5 +1,5 @@
 import type { ErrorCode } from './errors.ts';
-import { nestsDeeperThan } from './json-depth.ts';
+import { nestsDeeperThan } from './json-shape.ts';
 
 /** How a call through a gateway can end. Closed: the database refuses any other. */
 export const CALL_OUTCOMES = [

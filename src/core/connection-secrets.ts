@@ -1,6 +1,7 @@
 import type { ConnectionConfig } from './connection.ts';
 import { destinationOf } from './connection.ts';
 import type { FieldIssue } from './errors.ts';
+import { isRecord } from './json-shape.ts';
 import { REDACTED } from './redact.ts';
 
 /** Top-level keys whose value is a secret, and the destination that each is bound to. */
@@ -24,10 +25,6 @@ export type ConfigSecrets = Record<string, string>;
 
 type RawConfig = Record<string, unknown>;
 
-function isMap(value: unknown): value is RawConfig {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** Walks every secret of a configuration, nested ones too; `visit` returns what stands in its place. */
 function mapSecrets(config: RawConfig, visit: (path: string, value: unknown, to: Destination) => unknown): RawConfig {
   const result: RawConfig = { ...config };
@@ -36,7 +33,7 @@ function mapSecrets(config: RawConfig, visit: (path: string, value: unknown, to:
   }
   for (const [key, to] of Object.entries(SECRET_MAPS)) {
     const map = result[key];
-    if (!isMap(map)) continue;
+    if (!isRecord(map)) continue;
     result[key] = Object.fromEntries(
       Object.entries(map).map(([name, value]) => [name, visit(`${key}.${name}`, value, to)]),
     );

@@ -1,3 +1,4 @@
+import { isRecord } from './json-shape.ts';
 import type { UpstreamTool } from './toolkit.ts';
 
 /**
@@ -9,10 +10,6 @@ export type ParamHeader = { path: readonly string[]; header: string };
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const MAX_DEPTH = 16;
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** What the tool's input schema asks to be repeated, reachable through `properties` alone. Two of one name: neither. */
 export function paramHeadersOf(tool: UpstreamTool): ParamHeader[] {

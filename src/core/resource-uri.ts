@@ -1,3 +1,5 @@
+import { isRecord } from './json-shape.ts';
+
 const UI = 'ui://';
 const SCHEME = 'mcp+';
 const PUBLISHED_UI = /^ui:\/\/([a-z0-9-]+)\/(.*)$/s;
@@ -25,18 +27,14 @@ export function sourceUri(published: string): { prefix: string; uri: string } | 
 type Json = Record<string, unknown>;
 type MapUri = (uri: string) => string;
 
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** The flat key is of the first drafts of MCP Apps, which published servers still send beside the nested one. */
 const FLAT_UI_KEY = 'ui/resourceUri';
 
 /** A tool, or a result, whose `_meta` names the page of an MCP App. */
 export function withMappedUi<T extends Json>(carrier: T, map: MapUri): T {
   const { _meta } = carrier;
-  if (!isObject(_meta)) return carrier;
-  const nested = isObject(_meta.ui) && typeof _meta.ui.resourceUri === 'string' ? _meta.ui : undefined;
+  if (!isRecord(_meta)) return carrier;
+  const nested = isRecord(_meta.ui) && typeof _meta.ui.resourceUri === 'string' ? _meta.ui : undefined;
   const flat = _meta[FLAT_UI_KEY];
   if (!nested && typeof flat !== 'string') return carrier;
   const mapped: Json = { ..._meta };
@@ -52,9 +50,9 @@ export function withMappedUri<T extends Json>(item: T, field: 'uri' | 'uriTempla
 
 /** A resource link, or an embedded resource; every other block is left as it is. */
 function mappedBlock(block: unknown, map: MapUri): unknown {
-  if (!isObject(block)) return block;
+  if (!isRecord(block)) return block;
   if (block.type === 'resource_link') return withMappedUri(block, 'uri', map);
-  if (block.type !== 'resource' || !isObject(block.resource)) return block;
+  if (block.type !== 'resource' || !isRecord(block.resource)) return block;
   return { ...block, resource: withMappedUri(block.resource, 'uri', map) };
 }
 
@@ -81,13 +79,13 @@ export function withMappedResult(method: string, result: Json, map: MapUri): Jso
   }
   if (method === 'prompts/get') {
     const messages = mappedList(result.messages, (message) => {
-      if (!isObject(message)) return message;
+      if (!isRecord(message)) return message;
       const content = mappedBlock(message.content, map);
       return content === message.content ? message : { ...message, content };
     });
     return messages === result.messages ? mapped : { ...mapped, messages };
   }
   if (method !== 'resources/read') return mapped;
-  const contents = mappedList(result.contents, (one) => (isObject(one) ? withMappedUri(one, 'uri', map) : one));
+  const contents = mappedList(result.contents, (one) => (isRecord(one) ? withMappedUri(one, 'uri', map) : one));
   return { ...mapped, contents };
 }

@@ -1,4 +1,5 @@
 import { AppError } from '../core/errors.ts';
+import { isRecord } from '../core/json-shape.ts';
 import type {
   ListKind,
   Log,
@@ -15,17 +16,13 @@ const TOOLS_ALONE: UpstreamAbout = { capabilities: { tools: {} } };
 
 type Listed = Pick<UpstreamCatalog, 'tools' | 'prompts' | 'resources' | 'resource_templates' | 'about'>;
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 async function readAbout(upstream: ToolkitConnection, call: ToolkitCall): Promise<UpstreamAbout> {
   try {
     const { capabilities, serverInfo, instructions } = await upstream.request('server/discover', {}, call);
-    if (!isObject(capabilities)) return TOOLS_ALONE;
+    if (!isRecord(capabilities)) return TOOLS_ALONE;
     return {
       capabilities,
-      ...(isObject(serverInfo) ? { serverInfo } : {}),
+      ...(isRecord(serverInfo) ? { serverInfo } : {}),
       ...(typeof instructions === 'string' ? { instructions } : {}),
     };
   } catch (error) {

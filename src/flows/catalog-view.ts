@@ -1,5 +1,6 @@
 import { type AccessRules, permits, reaches } from '../core/access-rule.ts';
 import type { ConnectionKey } from '../core/connection.ts';
+import { isRecord } from '../core/json-shape.ts';
 import type { UpstreamAbout, UpstreamPrompt, UpstreamTool } from '../core/ports.ts';
 import { sourceUri } from '../core/resource-uri.ts';
 import { publishedToolName } from '../core/tool-name.ts';
@@ -158,21 +159,17 @@ class MergedView implements CatalogView {
   }
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** The tool with one more argument: which connection. */
 function sharedTool(name: string, { argument, tool, connections }: SharedTool): UpstreamTool {
-  const schema = isObject(tool.inputSchema) ? tool.inputSchema : {};
+  const schema = isRecord(tool.inputSchema) ? tool.inputSchema : {};
   const which = { type: 'string', enum: [...connections.keys()], description: 'The connection to use.' };
   const required: unknown[] = Array.isArray(schema.required) ? schema.required : [];
-  const properties = { [argument]: which, ...(isObject(schema.properties) ? schema.properties : {}) };
+  const properties = { [argument]: which, ...(isRecord(schema.properties) ? schema.properties : {}) };
   return { ...tool, name, inputSchema: { ...schema, type: 'object', properties, required: [argument, ...required] } };
 }
 
 function lookupShared({ argument, tool, connections }: SharedTool, args: unknown): ToolLookup {
-  const { [argument]: named, ...rest } = isObject(args) ? args : {};
+  const { [argument]: named, ...rest } = isRecord(args) ? args : {};
   const published = typeof named === 'string' ? connections.get(named) : undefined;
   if (!published) return { found: false, reason: 'which_connection', argument, connections: [...connections.keys()] };
   const definition = published.member.knowledge.tools.find((one) => one.name === tool.name);

@@ -4,6 +4,7 @@ import {
   ProtocolError,
   SERVER_INFO_META_KEY,
 } from '@modelcontextprotocol/server';
+import { isRecord } from '../core/json-shape.ts';
 import type { HeaderReader, PlainAnswer } from '../core/plain-post.ts';
 import type { Viewer } from '../flows/catalog-api.ts';
 import { Answer, type OpenAnswers } from './answer.ts';
@@ -36,26 +37,22 @@ export function errorMessage(id: PlainCall['id'], error: unknown): Params & { er
   };
 }
 
-function isObject(value: unknown): value is Params {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /**
  * Structured content that is no object is told in words, too, unless the upstream did so.
  * @see https://modelcontextprotocol.io/seps/2106 §4.3
  */
 function withText(result: Params): Params {
   const { structuredContent, content } = result;
-  if (structuredContent === undefined || isObject(structuredContent)) return result;
+  if (structuredContent === undefined || isRecord(structuredContent)) return result;
   const blocks: unknown[] = Array.isArray(content) ? content : [];
-  if (blocks.some((block) => isObject(block) && block.type === 'text')) return result;
+  if (blocks.some((block) => isRecord(block) && block.type === 'text')) return result;
   return { ...result, content: [...blocks, { type: 'text', text: JSON.stringify(structuredContent) }] };
 }
 
 /** A result as the modern era wants it: with its type, and with the server's name. */
 function stamped(result: Params, serverInfo: Params): Params {
   const { resultType = 'complete', _meta } = result;
-  if (_meta !== undefined && (!isObject(_meta) || _meta[SERVER_INFO_META_KEY] !== undefined)) {
+  if (_meta !== undefined && (!isRecord(_meta) || _meta[SERVER_INFO_META_KEY] !== undefined)) {
     return { ...result, resultType };
   }
   return { ...result, resultType, _meta: { ..._meta, [SERVER_INFO_META_KEY]: serverInfo } };

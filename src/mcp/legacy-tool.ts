@@ -1,10 +1,7 @@
+import { isRecord } from '../core/json-shape.ts';
 import type { UpstreamTool } from '../core/ports.ts';
 
 const SCHEMAS = ['inputSchema', 'outputSchema'] as const;
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** `true` and `false` are schemas of JSON Schema, which clients of the legacy era refuse as a property's. */
 function withObjectProperties(schema: unknown): unknown {

@@ -1,4 +1,4 @@
-import { MOST_DEPTH, nestsDeeperThan } from '../core/json-depth.ts';
+import { MOST_DEPTH, nestsDeeperThan } from '../core/json-shape.ts';
 import { parseError } from './http-replies.ts';
 
 const INVALID_REQUEST = -32600;

@@ -6,6 +6,7 @@ import {
   PROTOCOL_VERSION_META_KEY,
   SUPPORTED_PROTOCOL_VERSIONS,
 } from '@modelcontextprotocol/server';
+import { isRecord } from '../core/json-shape.ts';
 import type { HeaderReader } from '../core/plain-post.ts';
 
 type Params = Record<string, unknown>;
@@ -30,23 +31,19 @@ const ENVELOPE: readonly string[] = [
 /** How a header tells that its value is encoded. */
 const ENCODED_PREFIX = '=?';
 
-function isObject(value: unknown): value is Params {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function isId(value: unknown): value is string | number {
   return typeof value === 'string' || Number.isSafeInteger(value);
 }
 
 /** Anything else, right or wrong, is the SDK's to judge. */
 export function isPlainCall(body: unknown): body is PlainCall {
-  if (!isObject(body) || body.method !== 'tools/call' || body.jsonrpc !== '2.0' || !isId(body.id)) return false;
+  if (!isRecord(body) || body.method !== 'tools/call' || body.jsonrpc !== '2.0' || !isId(body.id)) return false;
   const { params } = body;
-  if (Object.keys(body).length !== 4 || !isObject(params) || typeof params.name !== 'string') return false;
+  if (Object.keys(body).length !== 4 || !isRecord(params) || typeof params.name !== 'string') return false;
   if ('inputResponses' in params || 'requestState' in params) return false;
   const { _meta } = params;
   if (_meta === undefined) return true;
-  return isObject(_meta) && (_meta.progressToken === undefined || isId(_meta.progressToken));
+  return isRecord(_meta) && (_meta.progressToken === undefined || isId(_meta.progressToken));
 }
 
 /** The `_meta` of a call is not of the modern era, and holds nothing that the protocol has reserved. */

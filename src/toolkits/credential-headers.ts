@@ -1,5 +1,5 @@
 import type { ConnectionConfig } from '../core/connection.ts';
-import { type PlainHeaders, plainHeaders } from '../core/plain-headers.ts';
+import { FIELD_VALUE, type PlainHeaders, plainHeaders } from '../core/plain-headers.ts';
 import type { Secret } from '../core/redact.ts';
 
 export const DEFAULT_API_KEY_HEADER = 'X-API-Key';
@@ -44,9 +44,6 @@ export function credentialTexts(config: ConnectionConfig, token: Secret | undefi
   if (token) texts.push(token.reveal());
   return texts;
 }
-
-/** What a header may hold. @see https://www.rfc-editor.org/rfc/rfc9110#section-5.5 */
-const FIELD_VALUE = /^[\t\x20-\x7E\x80-\xFF]*$/;
 
 /** The field whose text no header can carry; undefined: each can be sent. */
 function uncarriedField(config: ConnectionConfig): string | undefined {

@@ -8,6 +8,7 @@ import { unreachable } from '../unreachable.ts';
 import { Deadlines } from './deadline.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { Description, ParseOptions, ReadDescription } from './openapi/description.ts';
+import { MAX_BYTES } from './openapi/document.ts';
 
 /** What is known of an API's operations right now. */
 export type DescriptionState = {
@@ -16,8 +17,6 @@ export type DescriptionState = {
   /** Why there is none, or why it is an older one; null while all is well, or none is configured. */
   problem: string | null;
 };
-
-const MAX_BYTES = 33_554_432;
 
 export type DescribedApiDeps = {
   context: ToolkitContext;

@@ -1,5 +1,5 @@
+import { isRecord } from '../../core/json-shape.ts';
 import type { ToolkitClient } from '../../core/ports.ts';
-import { isRecord } from './json-shape.ts';
 
 type Capabilities = Record<string, unknown>;
 

@@ -1,9 +1,9 @@
 import { connectionLabel } from '../../core/connection.ts';
 import { AppError } from '../../core/errors.ts';
+import { isRecord } from '../../core/json-shape.ts';
 import type { ToolkitCall, ToolkitContext } from '../../core/ports.ts';
 import { RpcError } from '../../core/rpc-error.ts';
 import { undeclared } from './capabilities.ts';
-import { isRecord } from './json-shape.ts';
 import type { Params } from './wire.ts';
 
 /** Keys of `_meta` that speak for one hop alone: identity, version and capabilities of whoever sends. */

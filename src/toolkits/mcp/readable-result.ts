@@ -1,7 +1,7 @@
 import { connectionLabel } from '../../core/connection.ts';
 import { AppError } from '../../core/errors.ts';
+import { isRecord } from '../../core/json-shape.ts';
 import type { ToolkitContext } from '../../core/ports.ts';
-import { isRecord } from './json-shape.ts';
 import type { Params } from './wire.ts';
 
 const isList = (value: unknown, fits: (one: Params) => boolean = () => true) =>

@@ -1,8 +1,8 @@
 import type { Client, Transport } from '@modelcontextprotocol/client';
+import { isRecord } from '../../core/json-shape.ts';
 import type { ListKind, ToolkitCall, ToolkitClient, ToolkitContext } from '../../core/ports.ts';
 import { RpcError } from '../../core/rpc-error.ts';
 import { EVERYTHING, forwarded } from './capabilities.ts';
-import { isRecord } from './json-shape.ts';
 import type { Params, Wire } from './wire.ts';
 
 export type Era = 'legacy' | 'modern';

@@ -1,10 +1,9 @@
 import { PromptSchema, ResourceSchema, ResourceTemplateSchema, ToolSchema } from '@modelcontextprotocol/core';
 import { connectionLabel } from '../../core/connection.ts';
 import { AppError } from '../../core/errors.ts';
-import { nestsDeeperThan } from '../../core/json-depth.ts';
+import { isRecord, nestsDeeperThan } from '../../core/json-shape.ts';
 import type { ToolkitContext } from '../../core/ports.ts';
 import { isStorable, storableJson } from '../../core/storable-text.ts';
-import { isRecord } from './json-shape.ts';
 
 /** One upstream may not fill the memory or the models' context of everybody: the first bound reached is an error. */
 export const LIST_BOUNDS = { pages: 1_000, items: 10_000, bytes: 32 * 1024 * 1024 };

@@ -1,10 +1,9 @@
 import type { AbortLike } from '../../core/cancellation.ts';
 import { AppError } from '../../core/errors.ts';
-import { MOST_DEPTH, nestsDeeperThan } from '../../core/json-depth.ts';
+import { isRecord, MOST_DEPTH, nestsDeeperThan } from '../../core/json-shape.ts';
 import type { Clock, ToolkitCall, ToolkitClient } from '../../core/ports.ts';
 import { RpcError } from '../../core/rpc-error.ts';
 import { TimeLimits } from '../time-limits.ts';
-import { isRecord } from './json-shape.ts';
 import { Exchange, untilAllOver } from './pending-exchange.ts';
 import { isListMethod } from './upstream-list.ts';
 

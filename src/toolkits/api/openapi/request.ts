@@ -1,3 +1,4 @@
+import { FIELD_VALUE } from '../../../core/plain-headers.ts';
 import { GROUPS, givenFor, isSupplied } from './argument-check.ts';
 import type { BuiltRequest, Issue, OperationArguments, ParseOptions, RequestParts } from './description.ts';
 import type { Document } from './document.ts';
@@ -8,8 +9,6 @@ import { encoded, headerText, pathText, plainText, queryPairs } from './paramete
 import type { Segment } from './path-template.ts';
 import { chooseMedia, writeBody } from './request-body.ts';
 
-/** A field's content: visible Latin-1, spaces and tabs. @see https://www.rfc-editor.org/rfc/rfc9110#section-5.5 */
-const HEADER_TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
 const HEADER_NAME = /^[!#$%&'*+.^_`|~\w-]+$/;
 
 /** A literal text of the template: what is already encoded stays so. `@` would be read as a user by the path rules. */
@@ -107,7 +106,7 @@ function headersOf(
     const text = parameter?.json ? JSON.stringify(value) : headerText(value, parameter?.explode ?? false);
     const at = `${GROUPS.header}.${name}`;
     if (!HEADER_NAME.test(name)) return { issue: { at, message: 'is not a name of a header.' } };
-    if (!HEADER_TEXT.test(text)) {
+    if (!FIELD_VALUE.test(text)) {
       return {
         issue: { at, message: 'must be one line of Latin letters, digits and signs; encode other characters.' },
       };

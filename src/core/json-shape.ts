@@ -1,3 +1,8 @@
+/** An object of JSON: no list, no `null`. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** Deeper JSON is refused wherever it comes from: what reads or writes JSON step by step into the depth overflows the stack. */
 export const MOST_DEPTH = 1_000;
 
