@@ -1,10 +1,7 @@
 import type { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { systemClock, systemRandom } from '../../src/clock.ts';
-import { STDIO_PRINCIPAL } from '../../src/core/principal.ts';
-import { createStdioFace } from '../../src/mcp/stdio.ts';
-import { ACTOR_HEADER, connection, type Gateway, openGateway, signState, silentLog } from './gateway.ts';
-import { connectPipe } from './pipe.ts';
+import { ACTOR_HEADER, connection, type Gateway, openGateway } from './gateway.ts';
+import { connectPipe, pipeFace } from './pipe.ts';
 import { type RawReply, type RawUpstream, startRaw } from './upstreams.ts';
 
 type Params = Record<string, unknown>;
@@ -128,16 +125,7 @@ it('900 levels are passed on', async () => {
 
 describe('elsewhere, 100,000 levels', () => {
   it.each(['legacy', 'auto'] as const)('over a pipe are refused in words: mode %s', async (mode) => {
-    const face = createStdioFace({
-      catalog: gateway.catalog,
-      toolCall: gateway.toolCall,
-      signState,
-      clock: systemClock,
-      random: systemRandom,
-      version: '1.2.3',
-      principal: STDIO_PRINCIPAL,
-      log: silentLog,
-    });
+    const face = pipeFace(gateway);
     let write: (line: string) => void = () => undefined;
     const { client, close } = await connectPipe((stdin, stdout) => {
       write = (line) => void (stdin as PassThrough).write(`${line}\n`);

@@ -1,11 +1,10 @@
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { systemClock, systemRandom } from '../../src/clock.ts';
+import { systemClock } from '../../src/clock.ts';
 import { createRelay } from '../../src/mcp/relay.ts';
-import { createStdioFace } from '../../src/mcp/stdio.ts';
 import { type EraUpstream, startEraUpstream } from './era-upstream.ts';
-import { connection, fetchPort, type Gateway, openGateway, PRINCIPAL, signState, silentLog } from './gateway.ts';
-import { connectPipe } from './pipe.ts';
+import { connection, fetchPort, type Gateway, openGateway, PRINCIPAL, silentLog } from './gateway.ts';
+import { connectPipe, pipeFace } from './pipe.ts';
 
 const cleanup: Array<() => Promise<unknown>> = [];
 afterEach(async () => {
@@ -66,16 +65,7 @@ describe('a resource that is followed', () => {
     const upstream = await startUpstream();
     const gateway = await gatewayOf(upstream);
     cleanup.push(gateway.close);
-    const face = createStdioFace({
-      catalog: gateway.catalog,
-      toolCall: gateway.toolCall,
-      signState,
-      clock: systemClock,
-      random: systemRandom,
-      version: '1.2.3',
-      principal: { ...PRINCIPAL, actor: 'stdio', via: 'stdio' },
-      log: silentLog,
-    });
+    const face = pipeFace(gateway);
     const { client, close } = await connectPipe((stdin, stdout) => face.serve(stdin, stdout), 'auto');
     cleanup.push(close);
     expect(client.getProtocolEra()).toBe('modern');

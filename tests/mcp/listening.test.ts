@@ -1,11 +1,9 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { systemClock, systemRandom } from '../../src/clock.ts';
 import type { Toolkit } from '../../src/core/ports.ts';
 import { RpcError } from '../../src/core/rpc-error.ts';
 import { DEFAULT_LISTEN } from '../../src/mcp/listen-streams.ts';
-import { createStdioFace } from '../../src/mcp/stdio.ts';
-import { connection, type Gateway, openGateway, PRINCIPAL, signState, silentLog } from './gateway.ts';
-import { connectPipe } from './pipe.ts';
+import { connection, type Gateway, openGateway, PRINCIPAL } from './gateway.ts';
+import { connectPipe, pipeFace } from './pipe.ts';
 
 const cleanup: Array<() => Promise<unknown>> = [];
 afterEach(async () => {
@@ -152,16 +150,7 @@ describe('a stream of notifications over HTTP', () => {
 
 describe('a stream of notifications over a pipe', () => {
   async function pipeOf(gateway: Gateway) {
-    const face = createStdioFace({
-      catalog: gateway.catalog,
-      toolCall: gateway.toolCall,
-      signState,
-      clock: systemClock,
-      random: systemRandom,
-      version: '1.2.3',
-      principal: { ...PRINCIPAL, actor: 'stdio', via: 'stdio' },
-      log: silentLog,
-    });
+    const face = pipeFace(gateway);
     return connectPipe((stdin, stdout) => face.serve(stdin, stdout), 'auto');
   }
 

@@ -1,6 +1,10 @@
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioServerTransport } from '@modelcontextprotocol/server/stdio';
+import { systemClock, systemRandom } from '../../src/clock.ts';
+import { STDIO_PRINCIPAL } from '../../src/core/principal.ts';
+import { createStdioFace, type StdioFace } from '../../src/mcp/stdio.ts';
+import { type Gateway, signState, silentLog } from './gateway.ts';
 
 export type PipedClient = {
   client: Client;
@@ -26,4 +30,18 @@ export async function connectPipe(
       await served;
     },
   };
+}
+
+/** What is at the other end of a pipe: the gateway, as the program serves it over stdin and stdout. */
+export function pipeFace({ catalog, toolCall }: Gateway): StdioFace {
+  return createStdioFace({
+    catalog,
+    toolCall,
+    signState,
+    clock: systemClock,
+    random: systemRandom,
+    version: '1.2.3',
+    principal: STDIO_PRINCIPAL,
+    log: silentLog,
+  });
 }

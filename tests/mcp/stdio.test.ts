@@ -1,9 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { systemClock, systemRandom } from '../../src/clock.ts';
-import { EVERYTHING } from '../../src/core/access-rule.ts';
-import { createStdioFace } from '../../src/mcp/stdio.ts';
-import { connection, openGateway, signState, silentLog } from './gateway.ts';
-import { connectPipe } from './pipe.ts';
+import { connection, openGateway } from './gateway.ts';
+import { connectPipe, pipeFace } from './pipe.ts';
 import { startRaw } from './upstreams.ts';
 
 const cleanup: Array<() => Promise<unknown>> = [];
@@ -22,16 +19,7 @@ describe('the pipe', () => {
     const gateway = await openGateway({ connections: [connection('up', { endpoint: upstream.url })] });
     cleanup.push(gateway.close);
     await vi.waitFor(() => expect(gateway.names()).toEqual(['up__t']));
-    const face = createStdioFace({
-      catalog: gateway.catalog,
-      toolCall: gateway.toolCall,
-      signState,
-      clock: systemClock,
-      random: systemRandom,
-      version: '1.2.3',
-      principal: { actor: 'stdio', role: 'agent', via: 'stdio', access: EVERYTHING },
-      log: silentLog,
-    });
+    const face = pipeFace(gateway);
     const { client, close } = await connectPipe((stdin, stdout) => face.serve(stdin, stdout), mode);
     expect(client.getProtocolEra()).toBe(era);
     expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['up__t']);

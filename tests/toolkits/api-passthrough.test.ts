@@ -374,16 +374,20 @@ describe('a plain request that is given up', () => {
   });
 
   it('by an API that falls silent, unless it streams events', async () => {
+    let later: () => void = () => undefined;
     const origin = await serve((incoming, response) => {
       const type = incoming.url === '/events' ? 'text/event-stream' : 'text/plain';
       if (incoming.url === '/never') return;
       response.writeHead(200, { 'content-type': type });
       response.write('begun');
-      if (incoming.url === '/events') setTimeout(() => response.end('later'), 400);
+      if (incoming.url === '/events') later = () => void response.end('later');
     });
     const api = openApi({ base_url: origin, call_timeout: '100ms' });
+    // Silent for longer than both of the others, which begin after it and are ended for their silence.
+    const events = await send(api, '/events');
     await expect(send(api, '/never')).rejects.toMatchObject({ code: 'timeout' });
     await expect((await send(api, '/silent')).text()).rejects.toMatchObject({ reason: 'timeout' });
-    expect(await (await send(api, '/events')).text()).toBe('begunlater');
+    later();
+    expect(await events.text()).toBe('begunlater');
   });
 });
