@@ -41,10 +41,13 @@ export function withToolkits(known: readonly Toolkit[], added: readonly unknown[
   const kits = [...known];
   for (const toolkit of added) {
     const fault = faultOf(toolkit);
-    if (fault !== undefined) throw new AppError('invalid_config', `${where} ${fault}.`);
+    if (fault !== undefined) throw new AppError('invalid_config', `${where} ${fault}: see docs/toolkits.md.`);
     const { kind } = toolkit as Toolkit;
     if (kits.some((one) => one.kind === kind)) {
-      throw new AppError('invalid_config', `${where} brings the kind ${kind}, which there is already.`);
+      throw new AppError(
+        'invalid_config',
+        `${where} brings the kind ${kind}, which there is already. Give it another one.`,
+      );
     }
     kits.push(toolkit as Toolkit);
   }
@@ -56,13 +59,17 @@ async function load(path: string, where: string): Promise<readonly unknown[]> {
   try {
     const { default: module } = (await import(pathToFileURL(path).href)) as { default?: unknown };
     if (typeof module !== 'function') {
-      throw new AppError('invalid_config', `${where} has no default export that is a function.`);
+      throw new AppError('invalid_config', `${where} has no default export that is a function: see docs/toolkits.md.`);
     }
     made = await (module as (kit: ToolkitKit) => unknown)(TOOLKIT_KIT);
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
     const why = cause instanceof Error ? `${cause.name}: ${cause.message}` : 'it threw what is no error';
-    throw new AppError('invalid_config', `${where} cannot be loaded (${why}).`, { cause });
+    throw new AppError(
+      'invalid_config',
+      `${where} cannot be loaded (${why}). Correct the module, or take its path out of toolkits.`,
+      { cause },
+    );
   }
   return Array.isArray(made) ? (made as readonly unknown[]) : [made];
 }

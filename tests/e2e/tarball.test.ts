@@ -103,7 +103,7 @@ describe('the packed tarball, installed in an empty folder', () => {
       const { code, stdout, stderr } = await runToEnd(process.execPath, ['embedding.mjs'], home.env, installed);
       expect(code, stderr).toBe(0);
       expect(JSON.parse(stdout)).toEqual([
-        'The toolkit brings the kind own, which there is already.',
+        'The toolkit brings the kind own, which there is already. Give it another one.',
         200,
         expect.stringContaining(`${home.dataDir} is served by another process`),
       ]);
