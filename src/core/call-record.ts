@@ -1,5 +1,6 @@
 import type { ErrorCode } from './errors.ts';
 import { nestsDeeperThan } from './json-shape.ts';
+import { storableJson } from './storable-text.ts';
 
 /** How a call through a gateway can end. Closed: the database refuses any other. */
 export const CALL_OUTCOMES = [
@@ -108,20 +109,13 @@ export const MAX_ARGUMENTS = 8_192;
 /** Nobody reads deeper, and neither JSON nor the database takes any depth. */
 const MAX_LEVELS = 100;
 
-function storable(value: unknown): unknown {
-  if (typeof value === 'string') return value.toWellFormed().replaceAll('\0', '\ufffd');
-  if (Array.isArray(value)) return value.map(storable);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [storable(key), storable(item)]));
-}
-
 /** Arguments as jsonb can hold them, or why they are left out: too large, or nested too deep. */
 export function storableArguments(value: unknown): unknown {
   const size = jsonSize(value);
   if (size > MAX_ARGUMENTS) return { omitted: `${size} characters` };
   if (nestsDeeperThan(value, MAX_LEVELS)) return { omitted: `nested more than ${MAX_LEVELS} levels deep` };
-  const { length } = JSON.stringify(value) ?? '';
-  return length > MAX_ARGUMENTS ? { omitted: `${length} characters` } : storable(value ?? null);
+  const text = JSON.stringify(value) ?? 'null';
+  return text.length > MAX_ARGUMENTS ? { omitted: `${text.length} characters` } : JSON.parse(storableJson(text));
 }
 
 /**

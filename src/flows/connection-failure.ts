@@ -1,5 +1,6 @@
 import type { ConnectionKey } from '../core/connection.ts';
 import type { AppError, ErrorCode } from '../core/errors.ts';
+import { isRecord } from '../core/json-shape.ts';
 
 type Action = 'connect' | 'retry_later' | 'check_configuration' | 'check_then_retry';
 
@@ -64,8 +65,8 @@ export function failedResult(failure: ConnectionFailure, outputSchema: boolean):
 
 /** Programs follow the URL under that key, so nobody but us may write it. */
 export function unforged(result: Record<string, unknown>): Record<string, unknown> {
-  const _meta = result._meta as Record<string, unknown> | null | undefined;
-  if (typeof _meta !== 'object' || _meta === null || !(ERROR_META in _meta)) return result;
+  const { _meta } = result;
+  if (!isRecord(_meta) || !(ERROR_META in _meta)) return result;
   const { [ERROR_META]: _forged, ...kept } = _meta;
   return { ...result, _meta: kept };
 }

@@ -1,4 +1,5 @@
 import type { ProtocolError } from '@modelcontextprotocol/server';
+import { isRecord } from '../core/json-shape.ts';
 import type { Clock, Log, Random } from '../core/ports.ts';
 import { RpcError } from '../core/rpc-error.ts';
 import type { Catalog, CatalogView } from '../flows/catalog-api.ts';
@@ -129,7 +130,7 @@ async function forward(
 function sendable(result: Params): Params {
   if (result._meta === undefined) return result;
   const { _meta, ...rest } = result;
-  return typeof _meta === 'object' && _meta !== null && !Array.isArray(_meta) ? result : rest;
+  return isRecord(_meta) ? result : rest;
 }
 
 function errorOf({ era, capabilities }: Exchange, code: number, message: string, data: unknown): ProtocolError {

@@ -1,4 +1,5 @@
 import type { ConnectionConfig } from '../../core/connection.ts';
+import { FIELD_VALUE } from '../../core/plain-headers.ts';
 import { credentialHeader } from '../credential-headers.ts';
 
 /** @see https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1 */
@@ -47,8 +48,6 @@ const REFUSED = new Set([
 const REFUSED_PREFIX = ['proxy-', 'sec-', 'x-forwarded-'];
 
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** What `Headers` takes: visible Latin-1, spaces and tabs between. */
-const HEADER_VALUE = /^[\t\u0020-\u007e\u0080-\u00ff]*$/;
 
 /** The one name of a header for the many servers that read `X_Api_Key` as `X-API-Key`, as CGI began. */
 export function plainName(header: string): string {
@@ -93,7 +92,7 @@ export function headerFaults(
       faults.push({ at, message: 'is set by the platform for this connection; leave it out' });
     } else if (typeof value === 'object') {
       if (!described) faults.push({ at, message: 'must be a text' });
-    } else if (!HEADER_VALUE.test(String(value))) {
+    } else if (!FIELD_VALUE.test(String(value))) {
       faults.push({ at, message: 'must be one line of Latin-1 text' });
     }
   }
